@@ -1,0 +1,65 @@
+"""All checks, then every notebook run by nbdev_test: `python tools/run_tests.py [notebook ...]`.
+
+Each notebook runs in a process of its own, two at a time. nbdev_test exits 0 when it matched no notebook or skipped one, so
+a notebook has passed only if nbdev_test says that it was started and completed.
+"""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import check
+
+WORKERS, LIMIT = 2, 600  # notebooks at a time; seconds for one
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def was_run(name: str, text: str) -> bool:
+    """Whether nbdev_test started this very notebook, completed it and was content."""
+    lines = [line.strip() for line in text.splitlines()]
+    return "Success." in lines and all(any(line.startswith(word) and line.endswith(f"/{name}") for line in lines)
+                                       for word in ("Starting", "- Completed"))
+
+
+def run(path: Path) -> tuple[bool, str]:
+    """Run one notebook; whether it passed, and what it said."""
+    command: list[str | Path] = [check.BIN / "nbdev_test", "--path", path, "--n_workers", "0", "--do_print"]
+    try:
+        done = subprocess.run(command, cwd=check.ROOT, env=os.environ | ONE_THREAD, timeout=LIMIT,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except subprocess.TimeoutExpired:
+        return False, f"stopped after {LIMIT} s"
+    passed = done.returncode == 0 and was_run(path.name, done.stdout)
+    silent = done.returncode == 0 and not passed
+    return passed, done.stdout + "nbdev_test ran no such notebook (a skip flag, a .notest file, its name?)" * silent
+
+
+def run_and_tell(path: Path) -> bool:
+    """Run one notebook, print its line, and the end of what it said if it failed."""
+    start = time.time()
+    passed, text = run(path)
+    tail = "" if passed else "".join(f"\n       {line}" for line in text.strip().splitlines()[-40:])
+    print(f"{'ok  ' if passed else 'FAIL'} {path.name} {time.time() - start:.0f} s{tail}", flush=True)
+    return passed
+
+
+def run_notebooks(paths: list[Path]) -> tuple[int, int]:
+    """Run the notebooks; how many passed and how many failed, which together are all that were asked for."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        passed = sum(pool.map(run_and_tell, paths))
+    return passed, len(paths) - passed
+
+
+def main(names: list[str]) -> None:
+    """Run what is named, or all checks and all notebooks."""
+    counts = [(0, 0) if names else check.run_checks()]
+    counts.append(run_notebooks([Path(n).absolute() for n in names] or check.notebook_paths()))
+    check.finish(*map(sum, zip(*counts)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

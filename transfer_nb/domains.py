@@ -112,7 +112,7 @@ def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) 
         raise ValueError(f"{who}: {what} run from {low} to {high}, but {below} classes allow 0 to {below - 1} only;"
                          " subtract the lowest label, or name all the classes")
 
-# %% ../nbs/00_domains.ipynb #8019dd60
+# %% ../nbs/00_domains.ipynb #d7fcd299
 @dataclass(frozen=True, eq=False)
 class Domain:
     "A set of images: uint8 (N,C,H,W), with or without labels (N,) into `classes`. ValueError where these do not fit together."
@@ -130,14 +130,13 @@ class Domain:
 
     def __len__(self) -> int: return len(self.images)
     def __repr__(self) -> str:
-        lab = "no labels" if self.labels is None else f"{len(self.classes)} classes"
-        return f"Domain({self.name}: {len(self):,} images {'x'.join(map(str, self.shape))}, {lab})"
+        labels = "no labels" if self.labels is None else f"{len(self.classes)} classes"
+        return f"Domain({self.name}: {len(self):,} images {'x'.join(map(str, self.shape))}, {labels})"
 
     @property
     def shape(self) -> tuple[int, int, int]:
         "(C, H, W) of every image."
-        c, h, w = self.images.shape[1:]
-        return c, h, w
+        return self.images.shape[1], self.images.shape[2], self.images.shape[3]
 
     def hidden(self) -> Domain:
         "The same images without their labels."
@@ -145,10 +144,9 @@ class Domain:
 
     def subset(self, indices: Tensor | Sequence[int] | slice) -> Domain:
         "The images at `indices` (ids, a mask or a slice), with their labels and groups."
-        at = self.images.device
-        k = torch.arange(len(self), device=at)[indices if isinstance(indices, slice) else torch.as_tensor(indices, device=at)]
+        k = torch.arange(len(self))[indices if isinstance(indices, slice) else torch.as_tensor(indices).cpu()]
         pick = lambda t: None if t is None else t[k.to(t.device)]
-        return replace(self, images=self.images[k], labels=pick(self.labels), groups=pick(self.groups))
+        return replace(self, images=self.images[k.to(self.images.device)], labels=pick(self.labels), groups=pick(self.groups))
 
 # %% ../nbs/00_domains.ipynb #48566189
 def split_domain(d: Domain, fraction: float, seed: int = 0) -> tuple[Domain, Domain]:
@@ -304,7 +302,7 @@ class Task:
         "uint8 images (N,C,H,W) brought to this task's shape, on their own device."
         return matched(images, self.shape, self.fit)
 
-# %% ../nbs/00_domains.ipynb #da3aee59
+# %% ../nbs/00_domains.ipynb #6b374680
 def revealed(task: Task) -> Domain:
     "The unlabelled domain with its labels, for the harness only; ValueError where nobody knows them."
     labels = task.unlabelled.labels if task.hidden is None else task.hidden
@@ -320,7 +318,7 @@ def on_target(task: Task) -> Task:
 
 
 def semi_supervised(task: Task, n: int, seed: int = 0) -> Task:
-    "`task` with `n` random target images, labels shown, as unlabelled domain, and the target's others as test set (DANN, figure 4)."
+    "`task` with `n` random target images and their labels as unlabelled domain; the target's others are the test set (figure 4)."
     target = revealed(task)
     if not 0 < n < len(target): raise ValueError(f"{task.name}: n must be from 1 to {len(target) - 1}, not {n}")
     k = torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))
@@ -610,7 +608,7 @@ _SPECS = [
          load=functools.partial(synthetic_full, "synsigns")),
 ]
 
-# %% ../nbs/00_domains.ipynb #ab5ad74c
+# %% ../nbs/00_domains.ipynb #3a0859b4
 _SPECS += [
     spec("fashion_mnist", "Fashion-MNIST, clothes", 60_000, 10_000, GREY28, 10, "Xiao et al. 2017", "MIT",
          "fashion_mnist.npz", prepare=_torchvision("FashionMNIST")),
@@ -626,8 +624,8 @@ _SPECS += [
          "cifar10.npz", prepare=_torchvision("CIFAR10")),
     spec("cifar100", "CIFAR-100", 50_000, 10_000, RGB32, 100, "Krizhevsky 2009", "none stated, citation asked",
          "cifar100.npz", prepare=_torchvision("CIFAR100")),
-    spec("cinic10_part", "a class-balanced part of CINIC-10", 10_000, 0, RGB32, 10, "Darlow et al. 2018", NON_COMMERCIAL,
-         "cinic10_subset.npz", read=_read_unsplit),
+    spec("cinic10_part", "a part of CINIC-10 (2,185 of it are CIFAR-10's)", 10_000, 0, RGB32, 10, "Darlow et al. 2018",
+         NON_COMMERCIAL, "cinic10_subset.npz", read=_read_unsplit),
     spec("chars74k", "Chars74K, characters in street photos", 10_843, 0, RGB32, 62, "de Campos et al. 2009", RESEARCH,
          "chars74k_natural_32.npz", read=_read_unsplit),
     spec("tiny_imagenet", "Tiny ImageNet, halved, 300 images of each class", 60_000, 10_000, RGB32, 200,
@@ -655,7 +653,7 @@ _TASK_SPECS = [
 ]
 TASKS: dict[str, TaskSpec] = {t.name: t for t in _TASK_SPECS}
 
-# %% ../nbs/00_domains.ipynb #a00f8fd6
+# %% ../nbs/00_domains.ipynb #b0474678
 def look_up(name: str, registry: Mapping[str, Any], what: str) -> Any:
     "registry[name]; ValueError with the nearest names where there is none."
     if name in registry: return registry[name]
@@ -664,7 +662,7 @@ def look_up(name: str, registry: Mapping[str, Any], what: str) -> Any:
 
 
 def read_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
-    "One split of a full set, from a prepared file in `places(data)`, else through torchvision; FileNotFoundError says what to do."
+    "One split of a full set, from a prepared file in `places(data)`, else through torchvision; FileNotFoundError if neither."
     spec: DomainSpec = DOMAINS[name]
     if spec.load: return spec.load(split, data)
     path = find_file(spec.files, data) or _prepared(spec, data)
@@ -793,11 +791,11 @@ def _read_images(files: list[Path], shape: tuple[int, int, int] | None, fit: str
                              "give the shape that all should have, e.g. shape=(3, 32, 32)")
     return torch.cat(images)
 
-# %% ../nbs/00_domains.ipynb #2c36ead7
+# %% ../nbs/00_domains.ipynb #d521eb48
 def folder(path: str | Path, shape: tuple[int, int, int] | None = None, classes: Sequence[str] | None = None, *,
            labelled: bool | None = None, fit: str = "resize") -> Domain:
     """The images of a folder as a domain. With `labelled=True` every image must lie in a sub-folder named after its class; with
-    False names mean nothing; with None it is labelled if the layout allows it. ValueError: a broken image, an unknown class, no image."""
+    False names mean nothing; with None it is labelled if the layout allows it. ValueError names what is broken or missing."""
     root, files = Path(path), image_files(path)
     if shape is not None: check_shape(shape, str(root))
     parts = [p.relative_to(root).parts for p in files]
@@ -835,11 +833,11 @@ def common_shape(domains: Mapping[str, Domain]) -> tuple[int, int, int]:
     shapes = [d.shape for d in domains.values()]
     return max(s[0] for s in shapes), *shapes[0][1:]
 
-# %% ../nbs/00_domains.ipynb #8bb6d9c8
+# %% ../nbs/00_domains.ipynb #f22776fa
 def make_task(labelled: Source, unlabelled: Source, test: Source | None = None, *, name: str = "own",
               shape: tuple[int, int, int] | None = None, fit: str = "resize", classes: Sequence[str] | None = None) -> Task:
     """A task from your own data. Each argument is a Domain, a pair of arrays (images, labels), images alone (unlabelled), or a
-    folder. Labels of `unlabelled` go to `hidden`. ValueError: sizes that differ without a `shape`, a class with no labelled image."""
+    folder. Labels of `unlabelled` go to `hidden`. ValueError: sizes differ and no `shape` is given, or a class has no image."""
     lab = as_domain(labelled, "labelled", classes, shape, fit=fit, labelled=True)
     _need_labels(lab, "the labelled argument")
     present = set(lab.labels.tolist())  # type: ignore[union-attr]
@@ -852,12 +850,12 @@ def make_task(labelled: Source, unlabelled: Source, test: Source | None = None, 
     roles = {"labelled": lab, "unlabelled": unl} | ({} if judge is None else {"test": judge})
     return Task(name, lab, unl.hidden(), judge, None, unl.labels, shape=shape or common_shape(roles), fit=fit)
 
-# %% ../nbs/00_domains.ipynb #4f89a1ef
+# %% ../nbs/00_domains.ipynb #e980bd95
 def where(name: str, data: str | Path | None = None) -> tuple[str, Path | None]:
     "Where the full set of a domain is, in words, and its file: found and sound, damaged, or not here."
     spec: DomainSpec = look_up(name, DOMAINS, "domain")
     if not spec.counts: return "only as the sample", None
-    if name.startswith("syn"): return "rendered when first used, then in the cache", None
+    if name in ("synnumbers", "synsigns"): return "rendered when first used, then in the cache", None
     try:
         if name != "mnistm": path = find_file(spec.files, data)
         else: path = find_file(DOMAINS["mnist"].files, data) and bsds500_file(data)

@@ -33,7 +33,7 @@ SOURCE, TARGET = "#1F77C9", "#C62828"                   # blue and red, as in DA
 RIGHT, WRONG = "#2A7F9E", "#D55E00"                     # a blue-green and a vermilion; marked by words, too
 GREY = "#777777"                                        # bounds, diagonals, the paper's numbers
 
-# %% ../nbs/08_figures.ipynb #f5ff8689
+# %% ../nbs/08_figures.ipynb #be040c72
 STYLE: dict[Any, Any] = {
     "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
     "legend.fontsize": 8.5, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
@@ -48,6 +48,7 @@ def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> Figure:
         import matplotlib.pyplot as plt
+        plt.draw_if_interactive()                       # loads the backend before the context, whose end would undo its settings
         with plt.rc_context(STYLE):
             return function(*args, **kwargs)
     return run

@@ -43,8 +43,8 @@ class Normalise(PerDomain):
     def forward(self, x: Tensor, domain: int) -> Tensor:
         return (x.float() / 255 - self.mean[domain]) * self.scale
 
-# %% ../nbs/02_networks.ipynb #a306f021
-MEANS = ("own", "source", "pooled", "image", "none")
+# %% ../nbs/02_networks.ipynb #881f25d2
+MEANS = ("own", "own_image", "source", "source_image", "pooled", "pooled_image", "none")
 
 
 def channel_mean(images: Tensor, keep_pixels: bool = False) -> Tensor:
@@ -55,15 +55,13 @@ def channel_mean(images: Tensor, keep_pixels: bool = False) -> Tensor:
 
 
 def domain_means(labelled: Tensor, unlabelled: Tensor, how: str = "own") -> Tensor:
-    "What `Normalise` subtracts: (2,C,1,1), or (2,C,H,W) for `image`; ValueError if `how` is not one of `MEANS`."
+    "What `Normalise` subtracts: (2,C,1,1), or (2,C,H,W) for mean images; ValueError if `how` is not one of `MEANS`."
     if how not in MEANS:
         raise ValueError(f"mean={how!r} is not one of {', '.join(MEANS)}")
-    both = torch.stack([channel_mean(x, how == "image") for x in (labelled, unlabelled)])
-    if how == "none":
-        return torch.zeros_like(both)
-    if how == "source":
-        return both[:1].repeat(2, 1, 1, 1)
-    return both if how == "own" else both.mean(0, keepdim=True).expand_as(both).contiguous()
+    of, _, image = how.partition("_")
+    own = torch.stack([channel_mean(x, bool(image)) for x in (labelled, unlabelled)])
+    kinds = {"own": own, "source": own[[0, 0]], "pooled": own.mean(0, keepdim=True).repeat(2, 1, 1, 1), "none": own * 0}
+    return kinds[of]
 
 # %% ../nbs/02_networks.ipynb #4e315135
 class DomainBatchNorm(PerDomain):

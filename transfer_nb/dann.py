@@ -87,14 +87,15 @@ CHOICES = {
     "attach": ("features", "hidden"),
 }  # fmt: skip
 
-# %% ../nbs/10_dann.ipynb #5be8df76
+# %% ../nbs/10_dann.ipynb #711edcb0
 class DANN(Method):
     "Domain-adversarial training: the step descends (9)."
 
     def __init__(self, seen: Task, config: Config):
         super().__init__()
         self.config = config
-        means = domain_means(seen.labelled.images, seen.unlabelled.images, config.mean)
+        images = [training.representative(d, seen) for d in (seen.labelled, seen.unlabelled)]
+        means = domain_means(images[0], images[1], config.mean)
         self.parts = dann_network(
             config.network, seen.shape, len(seen.labelled.classes), means, scale=config.scale, init=config.init,
             norm=config.norm, dropout=config.dropout, attach=config.attach,

@@ -770,7 +770,7 @@ def decoded(path: Path) -> Tensor:
     if deep: raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first")
     return torch.from_numpy(np.atleast_3d(a)).permute(2, 0, 1)[None].contiguous()
 
-# %% ../nbs/00_domains.ipynb #bf8150e2
+# %% ../nbs/00_domains.ipynb #7b073b39
 def image_files(path: str | Path) -> list[Path]:
     "All image files under a folder, sorted; an error where there is no folder, or no image."
     root = Path(path)
@@ -780,9 +780,18 @@ def image_files(path: str | Path) -> list[Path]:
     return files
 
 
-def _read_images(files: list[Path], shape: tuple[int, int, int] | None, fit: str) -> Tensor:
+def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, fit: str, store: str | Path) -> Tensor:
+    "The images (N,C,H,W) as a map of the file `store`, decoded into it one after the other; memory holds a few at a time."
+    if shape is None: raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
+    out = torch.from_file(str(store), shared=True, size=len(files) * int(np.prod(shape)), dtype=torch.uint8).view(-1, *shape)
+    for i, p in enumerate(files): out[i] = matched(decoded(p), shape, fit)[0]
+    return out
+
+
+def _read_images(files: list[Path], shape: tuple[int, int, int] | None, fit: str, store: str | Path | None = None) -> Tensor:
     "The images (N,C,H,W), each brought to `shape`; ValueError if `shape` is None and they differ."
     from concurrent.futures import ThreadPoolExecutor
+    if store is not None: return _read_stored(files, shape, fit, store)
     read = (lambda p: decoded(p)) if shape is None else (lambda p: matched(decoded(p), shape, fit))
     with ThreadPoolExecutor(os.cpu_count()) as pool: images = list(pool.map(read, files))
     for p, x in zip(files, images):
@@ -791,11 +800,12 @@ def _read_images(files: list[Path], shape: tuple[int, int, int] | None, fit: str
                              "give the shape that all should have, e.g. shape=(3, 32, 32)")
     return torch.cat(images)
 
-# %% ../nbs/00_domains.ipynb #d521eb48
+# %% ../nbs/00_domains.ipynb #79a4e4e8
 def folder(path: str | Path, shape: tuple[int, int, int] | None = None, classes: Sequence[str] | None = None, *,
-           labelled: bool | None = None, fit: str = "resize") -> Domain:
+           labelled: bool | None = None, fit: str = "resize", store: str | Path | None = None) -> Domain:
     """The images of a folder as a domain. With `labelled=True` every image must lie in a sub-folder named after its class; with
-    False names mean nothing; with None it is labelled if the layout allows it. ValueError names what is broken or missing."""
+    False names mean nothing; with None it is labelled if the layout allows it. `store`: a file to decode into, for folders that
+    do not fit in memory; the images are then a map of that file. ValueError names what is broken or missing."""
     root, files = Path(path), image_files(path)
     if shape is not None: check_shape(shape, str(root))
     parts = [p.relative_to(root).parts for p in files]
@@ -804,11 +814,11 @@ def folder(path: str | Path, shape: tuple[int, int, int] | None = None, classes:
     found = {q[0] for q in parts if len(q) > 1}
     fits = loose is None and (classes is None or found <= set(classes))
     if labelled is False or not (labelled or fits):
-        return Domain(root.name, _read_images(files, shape, fit), None, tuple(classes or ()))
+        return Domain(root.name, _read_images(files, shape, fit, store), None, tuple(classes or ()))
     empty = sorted(d.name for d in root.iterdir() if d.is_dir() and d.name not in found and not d.name.startswith("."))
     if empty: raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
     ids, names = as_labels([q[0] for q in parts], classes, str(root))
-    return Domain(root.name, _read_images(files, shape, fit), ids, names)
+    return Domain(root.name, _read_images(files, shape, fit, store), ids, names)
 
 # %% ../nbs/00_domains.ipynb #05c8c2ab
 Source = Domain | tuple[Any, Any] | list[Any] | np.ndarray | Tensor | str | Path

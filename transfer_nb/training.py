@@ -27,11 +27,12 @@ from .domains import Domain, Task
 
 # %% auto #0
 __all__ = ['SCHEDULES', 'OPTIMISERS', 'WAITING', 'Measure', 'PRECISIONS', 'SHOWN', 'seed_for', 'epoch_order', 'Batch', 'Sampler',
-           'pick_device', 'on_device', 'load', 'Method', 'Look', 'inverse_decay', 'cosine_decay', 'constant',
-           'set_rate', 'make_optimiser', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone',
-           'optimiser_tensors', 'state_tensors', 'put_back', 'write_atomically', 'random_state', 'set_random_state',
-           'WrongCheckpoint', 'check_identity', 'History', 'Plan', 'pick_precision', 'pick_engine', 'Run', 'evaluating',
-           'Model', 'test_accuracy', 'config_values', 'fit', 'deterministic', 'versions', 'hardware']
+           'pick_device', 'on_device', 'load', 'too_large', 'StreamedBatches', 'StreamedSampler', 'representative',
+           'Method', 'Look', 'inverse_decay', 'cosine_decay', 'constant', 'set_rate', 'make_optimiser',
+           'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors',
+           'put_back', 'write_atomically', 'random_state', 'set_random_state', 'WrongCheckpoint', 'check_identity',
+           'History', 'Plan', 'pick_precision', 'pick_engine', 'Run', 'evaluating', 'Model', 'test_accuracy',
+           'config_values', 'fit', 'prepare', 'deterministic', 'versions', 'hardware']
 
 # %% ../nbs/04_training.ipynb #4018a286
 def seed_for(*parts: int) -> int:
@@ -73,7 +74,7 @@ class Sampler:
         i, labels = self.indices(step), self.domain.labels
         return Batch(self.domain.images[i], None if labels is None else labels[i])
 
-# %% ../nbs/04_training.ipynb #02154170
+# %% ../nbs/04_training.ipynb #4e7556ee
 def pick_device(name: str = "auto") -> torch.device:
     "`auto`: a GPU where there is one. RuntimeError if a device is asked for that is not there."
     if name == "auto":
@@ -97,6 +98,52 @@ def load(task: Task, device: torch.device) -> Task:
     return dataclasses.replace(
         seen, labelled=on_device(seen.labelled, task, device), unlabelled=on_device(seen.unlabelled, task, device)
     )
+
+
+def too_large(domain: Domain, task: Task, device: torch.device, share: float = 0.5) -> bool:
+    "Whether the matched images would take more than `share` of the memory that the device has."
+    on_gpu = device.type == "cuda"
+    memory = torch.cuda.mem_get_info(device)[1] if on_gpu else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return len(domain) * math.prod(task.shape) > share * memory
+
+# %% ../nbs/04_training.ipynb #50cb40b0
+class StreamedBatches(torch.utils.data.Dataset):
+    "Item `k` is the matched batch `k` of a sampler whose images stay where they are."
+
+    def __init__(self, sampler: Sampler, task: Task):
+        self.sampler, self.task = sampler, task
+
+    def __getitem__(self, step: int) -> Batch:
+        batch = self.sampler(step)
+        return Batch(self.task.matched(batch.images), batch.labels)
+
+
+class StreamedSampler:
+    "As `Sampler`, read ahead by the worker processes of a `DataLoader`, and moved to the device batch by batch."
+
+    def __init__(self, domain: Domain, task: Task, plan: Plan, stream: int, device: torch.device, workers: int = 2):
+        self.batches, self.steps = StreamedBatches(Sampler(domain, plan.batch_size, plan.seed, stream), task), plan.steps
+        self.device, self.workers, self.next = device, workers, -1
+        self.iterator: Iterator[Batch] = iter(())
+
+    def __call__(self, step: int) -> Batch:
+        if step != self.next:  # the first batch, or a resumed run's
+            loader: Any = torch.utils.data.DataLoader(
+                self.batches, batch_size=None, sampler=range(step, self.steps), num_workers=self.workers,
+                pin_memory=self.device.type == "cuda",
+            )  # fmt: skip
+            self.iterator = iter(loader)
+        self.next, batch = step + 1, next(self.iterator)
+        move = lambda t: None if t is None else t.to(self.device, non_blocking=True)
+        return Batch(batch.images.to(self.device, non_blocking=True), move(batch.labels))
+
+# %% ../nbs/04_training.ipynb #53752167
+def representative(domain: Domain, task: Task, most: int = 10_000) -> Tensor:
+    "Matched images (N,*shape) of a domain: all of them, or `most` at random of one whose images have not been matched yet."
+    if domain.shape == tuple(task.shape):
+        return domain.images
+    order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(0))[:most]
+    return task.matched(domain.images[order])
 
 # %% ../nbs/04_training.ipynb #825e007e
 class Method(nn.Module):
@@ -300,7 +347,7 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Pa
     if differ:
         raise WrongCheckpoint(f"{path} is of another run ({'; '.join(differ)}): delete it, or give another path")
 
-# %% ../nbs/04_training.ipynb #6a7280b8
+# %% ../nbs/04_training.ipynb #46eff4eb
 @dataclass
 class History:
     "What was measured when: one dict for each interval, with the `step` after which it was taken."
@@ -323,7 +370,8 @@ Measure = Callable[[Method, int], Mapping[str, float]]
 @dataclass(frozen=True)
 class Plan:
     """How long, on what, and how a run goes. `every`: steps between measurements (and checkpoints); 0 for ten times a run.
-    `show`: a progress bar; `tell`: called every few steps with the number of steps done and what was last measured."""
+    `stream`: leave the images where they are and read batches ahead; `auto`: if they do not fit. `show`: a progress bar;
+    `tell`: called every few steps with the number of steps done and what was last measured."""
 
     steps: int
     batch_size: int = 64
@@ -333,6 +381,7 @@ class Plan:
     capture: str = "auto"
     every: int = 0
     checkpoint: Path | None = None
+    stream: str = "auto"
     show: bool = True
     tell: Callable[[int, Mapping[str, float]], None] | None = None
 
@@ -342,8 +391,9 @@ class Plan:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision={self.precision!r} is not one of {', '.join(PRECISIONS)}")
-        if self.capture not in ("auto", "yes", "no"):
-            raise ValueError(f"capture={self.capture!r} is not one of auto, yes, no")
+        for name in ("capture", "stream"):
+            if getattr(self, name) not in ("auto", "yes", "no"):
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of auto, yes, no")
 
     @property
     def interval(self) -> int:
@@ -365,17 +415,19 @@ def pick_engine(plan: Plan, method: Method, device: torch.device) -> Eager:
     engine = Captured if device.type == "cuda" and plan.capture != "no" else Eager
     return engine(method, pick_precision(plan.precision, device), device)
 
-# %% ../nbs/04_training.ipynb #6e91c1ff
+# %% ../nbs/04_training.ipynb #82698eb7
 SHOWN = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
 
 
 class Run:
     "A method being trained on the visible part of a task."
 
-    def __init__(self, method: Method, seen: Task, plan: Plan, identity: Mapping[str, Any], measure: Measure):
+    def __init__(
+        self, method: Method, samplers: Sequence[Callable[[int], Batch]], plan: Plan, identity: Mapping[str, Any],
+        measure: Measure,
+    ):  # fmt: skip
         self.method, self.plan, self.identity, self.measure = method, plan, dict(identity), measure
-        self.device = seen.labelled.images.device
-        self.samplers = [Sampler(d, plan.batch_size, plan.seed, s) for s, d in enumerate((seen.labelled, seen.unlabelled))]
+        self.device, self.samplers = next(method.parameters()).device, samplers
         self.engine = pick_engine(plan, method, self.device)
         self.done, self.history, self.sums = 0, History(), dict[str, Tensor]()
 
@@ -505,7 +557,7 @@ class Model:
         "Features float (N,D) of uint8 images (N,C,H,W)."
         return self.map(lambda x: self.method.features(x, domain, layer), images)
 
-# %% ../nbs/04_training.ipynb #ff020960
+# %% ../nbs/04_training.ipynb #5647535b
 def test_accuracy(task: Task) -> Measure:
     "Measures `accuracy` on the test set (a fraction), and `labelled accuracy` on the labelled domain's own test set."
     domains = {"accuracy": (task.test, 1), "labelled accuracy": (task.labelled_test, 0)}
@@ -537,12 +589,22 @@ def fit(
     }  # fmt: skip
     with torch.random.fork_rng(enabled=True), deterministic():
         torch.manual_seed(seed_for(plan.seed, 2))
-        seen = load(task, device)
+        seen, samplers = prepare(task, plan, device)
         method = build(seen, config).to(device).to(memory_format=torch.channels_last).train()
-        run = Run(method, seen, plan, identity, measure or test_accuracy(task))
+        run = Run(method, samplers, plan, identity, measure or test_accuracy(task))
         run.restore()
         history = run.go()
     return Model(method.eval(), task, history)
+
+
+def prepare(task: Task, plan: Plan, device: torch.device) -> tuple[Task, list[Callable[[int], Batch]]]:
+    "What a method may see, and where its batches come from: the device's memory, or (where that is too small) a stream."
+    pair = (task.labelled, task.unlabelled)
+    if plan.stream == "yes" or (plan.stream == "auto" and any(too_large(d, task, device) for d in pair)):
+        seen = task.visible()
+        return seen, [StreamedSampler(d, task, plan, s, device) for s, d in enumerate((seen.labelled, seen.unlabelled))]
+    seen = load(task, device)
+    return seen, [Sampler(d, plan.batch_size, plan.seed, s) for s, d in enumerate((seen.labelled, seen.unlabelled))]
 
 
 @contextlib.contextmanager

@@ -62,12 +62,12 @@ def cut_out(x: Tensor, side: int) -> Tensor:
     inside = ((rows >= top) & (rows < top + side))[:, :, None] & ((columns >= left) & (columns < left + side))[:, None]
     return torch.where(inside[:, None], 127.5, x)
 
-# %% ../nbs/13_dann_modern.ipynb #f1b5edce
+# %% ../nbs/13_dann_modern.ipynb #afaf7469
 @dataclass(frozen=True)
 class Config(dann.Config):
     "DANN with augmentation and consistency. None of these constants is the paper's."
 
-    steps: int = 8000
+    steps: int = 12_000
     rate: float = 1e-3
     schedule: str = "cosine"
     optimiser: str = "adam"

@@ -557,7 +557,7 @@ class Model:
         "Features float (N,D) of uint8 images (N,C,H,W)."
         return self.map(lambda x: self.method.features(x, domain, layer), images)
 
-# %% ../nbs/04_training.ipynb #5647535b
+# %% ../nbs/04_training.ipynb #a3d7b9b7
 def test_accuracy(task: Task) -> Measure:
     "Measures `accuracy` on the test set (a fraction), and `labelled accuracy` on the labelled domain's own test set."
     domains = {"accuracy": (task.test, 1), "labelled accuracy": (task.labelled_test, 0)}
@@ -625,4 +625,5 @@ def versions() -> str:
 
 def hardware(device: torch.device) -> str:
     "What a run ran on, for its record: the GPU's name, or the number of CPU threads."
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} thread{'s' * (threads > 1)}"

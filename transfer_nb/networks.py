@@ -29,7 +29,7 @@ class Stack(nn.Sequential):
             x = layer(x, domain) if isinstance(layer, PerDomain | Stack) else layer(x)
         return x
 
-# %% ../nbs/02_networks.ipynb #897ee74c
+# %% ../nbs/02_networks.ipynb #95e5dde7
 class Normalise(PerDomain):
     "uint8 (N,C,H,W) → float: `scale` * (x / 255 - mean of the domain); `mean` is (2,C,1,1) or (2,C,H,W), in 0..1."
 
@@ -37,19 +37,19 @@ class Normalise(PerDomain):
 
     def __init__(self, mean: Tensor, scale: float = 1.0):
         super().__init__()
-        self.register_buffer("mean", mean)
+        self.register_buffer("mean", mean.to(torch.get_default_device()))
         self.scale = scale
 
     def forward(self, x: Tensor, domain: int) -> Tensor:
         return (x.float() / 255 - self.mean[domain]) * self.scale
 
-# %% ../nbs/02_networks.ipynb #881f25d2
+# %% ../nbs/02_networks.ipynb #e5dddcf7
 MEANS = ("own", "own_image", "source", "source_image", "pooled", "pooled_image", "none")
 
 
 def channel_mean(images: Tensor, keep_pixels: bool = False) -> Tensor:
     "Mean of uint8 (N,C,H,W) over images (and pixels), in 0..1: (C,1,1), or (C,H,W) with `keep_pixels`."
-    total = images.sum(0, dtype=torch.int64)  # an exact sum
+    total = torch.stack([part.sum(0, dtype=torch.int64) for part in images.split(1000)]).sum(0)  # exact, in any order
     mean = total.double() / (len(images) * 255)
     return (mean if keep_pixels else mean.mean((1, 2), keepdim=True)).float()
 

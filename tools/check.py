@@ -32,6 +32,7 @@ NBS, LIB, BIN = ROOT / "nbs", ROOT / "transfer_nb", Path(sys.executable).parent
 MEGABYTE = 1e6
 NOTEBOOK_LIMIT, SAMPLES_LIMIT = 2 * MEGABYTE, 6 * MEGABYTE
 MACHINE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|opt|mnt|srv|scratch|Users|private)/[\w.-]+")
+CURVE_COLUMNS = ["experiment", "row", "column", "preset", "seed", "config", "step", "metric", "value"]
 COLUMNS = "experiment row column preset seed metric pick score steps seconds device versions config when".split()
 PICKS = {"last", "selected", "oracle"}
 PAPERS = {"dann", "fan", "metric_transfer", "supreme", "akt"}
@@ -325,8 +326,10 @@ def imports_light() -> list[str]:
 
 def record_problem(row: dict[str, str]) -> str:
     """What is wrong with one line of the records, or an empty text."""
-    if missing := [c for c in COLUMNS if not row.get(c)]:
+    if missing := [c for c in (CURVE_COLUMNS if "step" in row else COLUMNS) if not row.get(c)]:
         return f"nothing in {', '.join(missing)}"
+    if "step" in row:
+        return ""
     try:
         whole = int(row["seed"]) >= 0 and int(row["steps"]) >= 0 and float(row["seconds"]) >= 0
         datetime.fromisoformat(row["when"])

@@ -48,9 +48,9 @@ __all__ = ['FIELDS', 'CURVE_FIELDS', 'PICKS', 'SELECTOR', 'Score', 'MOST', 'ENGI
            'run_ray', 'batch_norm', 'source_only', 'batch_norm_source_only', 'modern', 'modern_source_only',
            'modern_no_reversal', 'modern_no_consistency', 'few', 'few_hidden', 'few_alone', 'no_reversal', 'figure4',
            'factor', 'attached_to_hidden', 'changed', 'Cell', 'keys_of', 'current', 'collect', 'markdown', 'table_text',
-           'footnotes', 'validator_choices', 'choice', 'rank_correlation', 'domain_examples', 'embeddings',
-           'validation_curves', 'figure_files', 'write_figures', 'show_data', 'run_tables', 'show_table',
-           'show_choices', 'reproduce', 'bench', 'to_device', 'loader_batches', 'parser', 'command', 'main']
+           'footnotes', 'validator_choices', 'choices_text', 'choice', 'rank_correlation', 'domain_examples',
+           'embeddings', 'validation_curves', 'figure_files', 'write_figures', 'show_data', 'run_tables', 'show_table',
+           'reproduce', 'bench', 'to_device', 'loader_batches', 'parser', 'command', 'main']
 
 # %% ../nbs/09_experiments.ipynb #19ad3245
 def unchanged(x: Any) -> Any:
@@ -848,7 +848,7 @@ def footnotes(table: Table, records: Records, preset: str, used: Sequence[Column
     notes += dict.fromkeys(f"{r.note}." for r in table.rows if r.note)
     return "\n".join(f"- {n}" for n in [*notes, *([table.preset(preset).note + "."] if table.preset(preset).note else [])])
 
-# %% ../nbs/09_experiments.ipynb #7823fc10
+# %% ../nbs/09_experiments.ipynb #406d254e
 def validator_choices(table: Table, records: Records, preset: str, column: str, rows: Sequence[str] = ()) -> list[dict[str, Any]]:
     """For each validator: the mean over seeds of the test accuracy that it chooses among rows and steps, its distance from the
     oracle's, and its rank correlation with the accuracy. Also the oracle, and the mean over the rows' last steps."""
@@ -868,6 +868,12 @@ def validator_choices(table: Table, records: Records, preset: str, column: str, 
     last = {"validator": "last step, mean of all rows", "accuracy": statistics.mean(ends), "rank correlation": float("nan")}
     lines = [oracle, *sorted(found, key=lambda f: -f["accuracy"]), last]
     return [f | {"below oracle": oracle["accuracy"] - f["accuracy"]} for f in lines]
+
+
+def choices_text(table: Table, records: Records, preset: str, column: str) -> str:
+    "`validator_choices` as Markdown."
+    rows, columns = validator_choices(table, records, preset, column), ("accuracy", "below oracle", "rank correlation")
+    return markdown(["chosen by", *columns], [[r["validator"], *(f"{r[k]:.3f}" for k in columns)] for r in rows])
 
 
 def choice(label: str, metric: str, seeds: Mapping[str, Mapping[Any, Mapping[str, float]]]) -> dict[str, Any]:
@@ -958,7 +964,7 @@ def write_figures(records: Records, preset: str, folder: Path) -> list[Path]:
 
     return [figures.save(figure, folder / f"{name}.png") for name, figure in figure_files(records, preset)]
 
-# %% ../nbs/09_experiments.ipynb #557c9ff0
+# %% ../nbs/09_experiments.ipynb #05cdf7bb
 def show_data(args: argparse.Namespace) -> None:
     "What data is here: counts (training + test images), where, checksum, origin, licence; then the tasks made of it."
     short = lambda entry, k: str(entry[k] or "")[:12] if k == "sha256" else str(entry[k] or "")
@@ -990,13 +996,7 @@ def show_table(name: str, args: argparse.Namespace, out: Path) -> None:
     for preset in presets:
         print(table_text(table, records, preset, args.metric, args.pick), end="\n\n")
         for column in table.preset(preset).columns if name == "dann.choices" else ():
-            show_choices(table, records, preset, column)
-
-
-def show_choices(table: Table, records: Records, preset: str, column: str) -> None:
-    rows = validator_choices(table, records, preset, column)
-    lines = [[r["validator"], *(f"{r[k]:.3f}" for k in ("accuracy", "below oracle", "rank correlation"))] for r in rows]
-    print(markdown(["chosen by", "accuracy", "below oracle", "rank correlation"], lines), end="\n\n")
+            print(choices_text(table, records, preset, column), end="\n\n")
 
 
 def reproduce(args: argparse.Namespace, settings: Settings) -> None:

@@ -767,7 +767,7 @@ DANN_READINGS = Table(
 
 TABLES = {t.name: t for t in (DANN_TABLE1, DANN_FIGURE4, DANN_FIGURE4_DIGITS, DANN_CHOICES, DANN_READINGS, DANN_TABLE2)}
 
-# %% ../nbs/09_experiments.ipynb #cd95ebdc
+# %% ../nbs/09_experiments.ipynb #70eb1b68
 @dataclass(frozen=True)
 class Cell:
     "Our scores for a row and a column, and the paper's number."
@@ -806,7 +806,7 @@ def collect(
             mine = {int(r["seed"]): float(r["score"]) for r in found if (r["row"], r["column"]) == (row.id, column.id)}
             values = tuple(mine[seed] for seed in sorted(mine))
             cells[row.id, column.id] = Cell(values, table.reported.get((row.id, column.id)), column.offered)
-    return {k: c for k, c in cells.items() if k[0] in p.rows or c.values or c.paper is not None}
+    return {k: c for k, c in cells.items() if k[0] in p.rows or c.values or (c.paper is not None and preset == "paper")}
 
 
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -819,8 +819,8 @@ def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def table_text(table: Table, records: Records, preset: str, metric: str = "accuracy", pick: str = "last") -> str:
     "The table as Markdown, the paper's numbers beside ours, with footnotes."
     cells = collect(table, records, preset, metric, pick)
-    asked, full = table.preset(preset).columns, table.preset(preset).size == "full"
-    here = {k[1] for k, c in cells.items() if c.values or (c.paper is not None and full)}
+    asked = table.preset(preset).columns
+    here = {k[1] for k, c in cells.items() if c.values or (c.paper is not None and preset == "paper")}
     used = [c for c in table.columns if c.id in here or c.id in asked]
     papers = {c.id for c in used if any(k[1] == c.id and cells[k].paper is not None for k in cells)}
     header = ["", *(h for c in used for h in ([f"{c.label}: paper", "ours"] if c.id in papers else [f"{c.label}: ours"]))]

@@ -19,20 +19,22 @@ from .networks import DANN_NETWORKS, INITIALS, MEANS, Parts, dann_network, domai
 from .training import OPTIMISERS, SCHEDULES, Batch, Look, Measure, Method, Model, Plan, make_optimiser, set_rate
 
 # %% auto #0
-__all__ = ['CHOICES', 'TABLE1', 'TABLE2', 'ReverseGradient', 'reverse_gradient', 'adaptation_factor', 'Config', 'DANN',
-           'restrict_norms', 'fit', 'source_only']
+__all__ = ['CHOICES', 'TABLE1', 'TABLE2', 'ReverseGradient', 'reverse_gradient', 'adaptation_factor', 'Config', 'make_parts',
+           'ThreeParts', 'domain_cross_entropy', 'restrict_norms', 'DANN', 'fit', 'source_only']
 
-# %% ../nbs/10_dann.ipynb #fa03df18
+# %% ../nbs/10_dann.ipynb #64f0c67d
 class ReverseGradient(torch.autograd.Function):
     "The reversal layer R_λ: (7) forwards, (8) backwards."
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        "x itself, in any shape; λ, a 0-d tensor, is kept for the way back."
         ctx.save_for_backward(factor)
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        "The gradient that arrives, times -λ; none for λ."
         (factor,) = ctx.saved_tensors
         return -factor.to(grads[0].dtype) * grads[0], None
 
@@ -46,10 +48,16 @@ def adaptation_factor(progress: Tensor, gamma: float = 10.0, top: float = 1.0) -
     "λ_p of equation (14), from 0 at p = 0 towards `top` (the paper's: 1)."
     return top * (2 / (1 + torch.exp(-gamma * progress)) - 1)
 
-# %% ../nbs/10_dann.ipynb #374d6ca3
+# %% ../nbs/10_dann.ipynb #a0684b5c
+CHOICES = {
+    "network": tuple(DANN_NETWORKS), "schedule": tuple(SCHEDULES), "mean": MEANS, "init": INITIALS, "optimiser": OPTIMISERS,
+    "attach": ("features", "hidden"),
+}  # fmt: skip
+
+# %% ../nbs/10_dann.ipynb #b5d3df07
 @dataclass(frozen=True)
 class Config:
-    "DANN. Defaults are the paper's, with the place where it gives them."
+    "DANN. Defaults are the paper's, with the place where it gives them. ValueError for a number or a name that cannot be."
 
     network: str = "mnist"  # appendix B: (a) if the source is MNIST, (b) `svhn`, (c) `gtsrb`
     adapt: bool = True  # False: `source only`, no domain classifier
@@ -81,25 +89,72 @@ class Config:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
 
+# %% ../nbs/10_dann.ipynb #c6e26177
+def make_parts(seen: Task, config: Config) -> Parts:
+    "G_f, G_y and G_d for the shape, the classes and the mean images of what a method sees. Raises what `dann_network` raises."
+    images = [training.representative(d, seen) for d in (seen.labelled, seen.unlabelled)]
+    means = domain_means(images[0], images[1], config.mean)
+    return dann_network(
+        config.network, seen.shape, len(seen.labelled.classes), means, scale=config.scale, init=config.init,
+        norm=config.norm, dropout=config.dropout, attach=config.attach,
+    )  # fmt: skip
 
-CHOICES = {
-    "network": tuple(DANN_NETWORKS), "schedule": tuple(SCHEDULES), "mean": MEANS, "init": INITIALS, "optimiser": OPTIMISERS,
-    "attach": ("features", "hidden"),
-}  # fmt: skip
-
-# %% ../nbs/10_dann.ipynb #711edcb0
-class DANN(Method):
-    "Domain-adversarial training: the step descends (9)."
+# %% ../nbs/10_dann.ipynb #a2102f80
+class ThreeParts(Method):
+    "A network of three parts that reads images of domain 0 (source) or 1 (target). How it is trained is left open."
 
     def __init__(self, seen: Task, config: Config):
         super().__init__()
-        self.config = config
-        images = [training.representative(d, seen) for d in (seen.labelled, seen.unlabelled)]
-        means = domain_means(images[0], images[1], config.mean)
-        self.parts = dann_network(
-            config.network, seen.shape, len(seen.labelled.classes), means, scale=config.scale, init=config.init,
-            norm=config.norm, dropout=config.dropout, attach=config.attach,
-        )  # fmt: skip
+        self.config, self.parts = config, make_parts(seen, config)
+
+    def reader(self, domain: int) -> Parts:
+        "The network that reads images of a domain."
+        return self.parts
+
+    def seen_as(self, domain: int) -> int:
+        "Without adaptation the network has met one domain only, and treats every image as one of that."
+        return domain if self.config.adapt else 0
+
+    def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
+        "uint8 (N,C,H,W) to G_f's output (N,D), or to G_y's last hidden layer (N,H) with `layer='hidden'`."
+        d, parts = self.seen_as(domain), self.reader(domain)
+        f = parts.features(images, d)
+        return parts.hidden(f, d) if layer == "hidden" else f
+
+    def logits(self, images: Tensor, domain: int = 1) -> Tensor:
+        "uint8 (N,C,H,W) to class logits (N, classes)."
+        d, parts = self.seen_as(domain), self.reader(domain)
+        return parts.logits(parts.features(images, d), d)
+
+    def look(self, images: Tensor, domain: int = 1) -> Look:
+        "Logits, hidden layer, and G_d's logits (N,), positive where it says target, in one pass."
+        d, parts = self.seen_as(domain), self.reader(domain)
+        f = parts.features(images, d)
+        hidden = parts.hidden(f, d)
+        tapped = f if self.config.attach == "features" else hidden
+        return Look(parts.predictor[-1](hidden), hidden, parts.domain_logit(tapped, d) if self.config.adapt else None)
+
+# %% ../nbs/10_dann.ipynb #6805f716
+def domain_cross_entropy(source: Tensor, target: Tensor) -> Tensor:
+    "L_d of (9), the mean over all images: logits (N,) of source images, with d = 0, and (M,) of target images, with d = 1."
+    d = torch.cat([torch.zeros_like(source), torch.ones_like(target)]).float()
+    return binary_cross_entropy_with_logits(torch.cat([source, target]).float(), d)
+
+# %% ../nbs/10_dann.ipynb #93a23667
+@torch.no_grad()
+def restrict_norms(network: torch.nn.Module, bound: float) -> None:
+    "Scale down the incoming weights of every unit whose ℓ2 norm is above `bound` (Srivastava et al. 2014)."
+    for weight in network.parameters():
+        if weight.ndim > 1:
+            norm = weight.flatten(1).norm(dim=1).clamp(min=1e-12)
+            weight.mul_((bound / norm).clamp(max=1).view(-1, *[1] * (weight.ndim - 1)))
+
+# %% ../nbs/10_dann.ipynb #662b979c
+class DANN(ThreeParts):
+    "Domain-adversarial training: the step descends (9)."
+
+    def __init__(self, seen: Task, config: Config):
+        super().__init__(seen, config)
         trained = [p for n, p in self.parts.named_parameters() if config.adapt or not n.startswith("discriminator")]
         self.optimisers = [make_optimiser(config.optimiser, trained, config.rate, config.momentum, config.decay)]
 
@@ -123,10 +178,13 @@ class DANN(Method):
         return {"label loss": cross_entropy(logits.float(), y), "domain loss": self.domain_loss(f_s, f_t, factor)}
 
     def domain_loss(self, f_s: Tensor, f_t: Tensor, factor: Tensor) -> Tensor:
-        "L_d of (9), with d = 0 for the source and 1 for the target."
-        logits = [self.parts.domain_logit(reverse_gradient(self.tap(f, d), factor), d) for d, f in enumerate((f_s, f_t))]
-        d = torch.cat([torch.zeros_like(logits[0]), torch.ones_like(logits[1])]).float()
-        return binary_cross_entropy_with_logits(torch.cat(logits).float(), d)
+        "L_d of (9) from features (N,D), (M,D), through the reversal layer with λ = `factor`."
+        z_s, z_t = (self.parts.domain_logit(reverse_gradient(self.tap(f, d), factor), d) for d, f in enumerate((f_s, f_t)))
+        return domain_cross_entropy(z_s, z_t)
+
+    def tap(self, features: Tensor, domain: int) -> Tensor:
+        "The layer on which the domain classifier sits."
+        return features if self.config.attach == "features" else self.parts.hidden(features, domain)
 
     def update(self, loss: Tensor, progress: Tensor) -> None:
         "SGD with the annealed rate of appendix C, and the ℓ2-norm restriction where it is asked for."
@@ -138,60 +196,20 @@ class DANN(Method):
         if self.config.max_norm:
             restrict_norms(self.parts, self.config.max_norm)
 
-    def tap(self, features: Tensor, domain: int) -> Tensor:
-        "The layer on which the domain classifier sits."
-        return features if self.config.attach == "features" else self.parts.hidden(features, domain)
-
-    def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
-        "uint8 (N,C,H,W) to G_f's output (N,D), or to G_y's last hidden layer (N,H) with `layer='hidden'`."
-        d, parts = self.seen_as(domain), self.reader(domain)
-        f = parts.features(images, d)
-        return parts.hidden(f, d) if layer == "hidden" else f
-
-    def logits(self, images: Tensor, domain: int = 1) -> Tensor:
-        "uint8 (N,C,H,W) to class logits (N, classes)."
-        d, parts = self.seen_as(domain), self.reader(domain)
-        return parts.logits(parts.features(images, d), d)
-
-    def seen_as(self, domain: int) -> int:
-        "Without adaptation the network has met one domain only, and treats every image as one of that."
-        return domain if self.config.adapt else 0
-
-    def look(self, images: Tensor, domain: int = 1) -> Look:
-        "Logits, hidden layer, and G_d's logits (N,), positive where it says target, in one pass."
-        d, parts = self.seen_as(domain), self.reader(domain)
-        f = parts.features(images, d)
-        hidden = parts.hidden(f, d)
-        tapped = f if self.config.attach == "features" else hidden
-        return Look(parts.predictor[-1](hidden), hidden, parts.domain_logit(tapped, d) if self.config.adapt else None)
-
-    def reader(self, domain: int) -> Parts:
-        "The network that reads images of a domain."
-        return self.parts
-
-# %% ../nbs/10_dann.ipynb #93a23667
-@torch.no_grad()
-def restrict_norms(network: torch.nn.Module, bound: float) -> None:
-    "Scale down the incoming weights of every unit whose ℓ2 norm is above `bound` (Srivastava et al. 2014)."
-    for weight in network.parameters():
-        if weight.ndim > 1:
-            norm = weight.flatten(1).norm(dim=1).clamp(min=1e-12)
-            weight.mul_((bound / norm).clamp(max=1).view(-1, *[1] * (weight.ndim - 1)))
-
-# %% ../nbs/10_dann.ipynb #e0683cf3
+# %% ../nbs/10_dann.ipynb #b1d1238c
 def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, **plan: Any) -> Model:
     """Train DANN on `task`; `plan` are options of `training.Plan` (device, checkpoint, every, precision, show, ...).
     Returns a model with `predict`, `features` and `history`. Raises what `training.fit` raises."""
     config = config or Config()
     return training.fit(DANN, task, config, Plan(config.steps, config.batch_size, seed, **plan), measure)
 
-
+# %% ../nbs/10_dann.ipynb #35f72a62
 def source_only(config: Config) -> Config:
     """The baseline without a domain classifier. Channel means take the place of mean images: in trial runs it did much worse
     with the latter, and a baseline should not be handicapped."""
     return dataclasses.replace(config, adapt=False, mean="own" if config.mean == "own_image" else config.mean)
 
-# %% ../nbs/10_dann.ipynb #5f3b76fd
+# %% ../nbs/10_dann.ipynb #b060e0db
 TABLE1 = {  # (row, column): accuracy
     ("source_only", "mnist-mnistm"): 0.5749, ("source_only", "synnumbers-svhn"): 0.8665,
     ("source_only", "svhn-mnist"): 0.5919, ("source_only", "synsigns-gtsrb"): 0.7400,
@@ -202,6 +220,8 @@ TABLE1 = {  # (row, column): accuracy
     ("train_on_target", "mnist-mnistm"): 0.9891, ("train_on_target", "synnumbers-svhn"): 0.9244,
     ("train_on_target", "svhn-mnist"): 0.9951, ("train_on_target", "synsigns-gtsrb"): 0.9987,
 }  # fmt: skip
+
+# %% ../nbs/10_dann.ipynb #b12f17d7
 TABLE2 = {  # Office-31, (row, column): mean and spread over five splits
     ("source_only", "amazon-webcam"): (0.522, 0.017), ("source_only", "dslr-webcam"): (0.915, 0.015),
     ("dann", "amazon-webcam"): (0.673, 0.017), ("dann", "dslr-webcam"): (0.940, 0.008), ("dann", "webcam-dslr"): (0.937, 0.010),

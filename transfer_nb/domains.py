@@ -31,9 +31,9 @@ __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'FITS', 'GTSRB_CLASSES', 'Prepared', '
            'Domain', 'split_domain', 'Arrays', 'blend', 'patches', 'to_channels', 'centred', 'resized', 'matched',
            'check_shape', 'check_task', 'Task', 'revealed', 'on_target', 'semi_supervised', 'cache_dir', 'places',
            'find_file', 'offline', 'save_prepared', 'tiles', 'read_npz', 'bsds500_file', 'bsds500', 'mnistm_full',
-           'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec', 'look_up', 'read_full', 'domain', 'task', 'as_images',
-           'as_labels', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task', 'where',
-           'inventory']
+           'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec', 'look_up', 'read_full', 'domain', 'drawn', 'task',
+           'as_images', 'as_labels', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task',
+           'where', 'inventory']
 
 # %% ../nbs/00_domains.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -544,7 +544,7 @@ def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arr
         path = save_prepared(cache_dir() / file, arrays)
     return replace(read_npz(path, split), classes=DIGITS if name == "synnumbers" else GTSRB_CLASSES)
 
-# %% ../nbs/00_domains.ipynb #0aefd2d5
+# %% ../nbs/00_domains.ipynb #5bb65254
 @dataclass(frozen=True)
 class DomainSpec:
     "What is known about a domain, and how its full set is had."
@@ -572,6 +572,7 @@ class TaskSpec:
     fit: str = "resize"
     sizes: tuple[str, ...] = ("full",)
     about: str = ""
+    most: Mapping[str, int] = field(default_factory=dict)  # training images of a domain, where a protocol draws some of them
 
 # %% ../nbs/00_domains.ipynb #dcfa828e
 GREY28, RGB32 = (1, 28, 28), (3, 32, 32)
@@ -636,15 +637,17 @@ _SPECS += [spec(d, f"Office-Caltech-10, {d}", n, 0, (3, 96, 96), 10, "Saenko et 
                 "office_caltech10.npz", read=_read_office(d)) for d, n in _OFFICE.items()]
 DOMAINS: dict[str, DomainSpec] = {s.name: s for s in _SPECS}
 
-# %% ../nbs/00_domains.ipynb #4f129fe6
+# %% ../nbs/00_domains.ipynb #ecd02f9f
+_USPS_PAIRS, _DRAWN = [("mnist", "usps"), ("usps", "mnist")], {"mnist": 2_000, "usps": 1_800}
 _DIGIT_PAIRS = [("synnumbers", "svhn10k"), ("svhn10k", "mnist"), ("mnist", "svhn10k"),
                 ("synnumbers", "svhn"), ("svhn", "mnist"), ("mnist", "svhn")]
 _TASK_SPECS = [
     TaskSpec("mnist-mnistm", "mnist", "mnistm", (3, 28, 28), "pad", ("sample", "full"), "DANN, table 1"),
     TaskSpec("digits-mnist", "digits", "mnist", (1, 28, 28), "resize", ("sample",), "small, for trials"),
     TaskSpec("mnist-digits", "mnist", "digits", (1, 28, 28), "resize", ("sample",), "small, for trials"),
-    TaskSpec("mnist-usps", "mnist", "usps", (1, 28, 28), about="FAN, ADDA"),
-    TaskSpec("usps-mnist", "usps", "mnist", (1, 28, 28), about="FAN, ADDA"),
+    *(TaskSpec(f"{a}-{b}", a, b, GREY28, about="FAN, ADDA: 2,000 + 1,800 training images", most=_DRAWN) for a, b in _USPS_PAIRS),
+    *(TaskSpec(f"{a}-{b}-full", a, b, GREY28, about="FAN: all training images") for a, b in _USPS_PAIRS),
+    *(TaskSpec(f"{a}-mnist-grey", a, "mnist", GREY28, about="FAN, ADDA: in grey, 28×28") for a in ("svhn", "svhn10k")),
     *(TaskSpec(f"{a}-{b}", a, b, (3, 32, 32), about="DANN, table 1" + " (on 10,000 digits of SVHN)" * ("svhn10k" in (a, b)))
       for a, b in _DIGIT_PAIRS),
     TaskSpec("synsigns-gtsrb", "synsigns", "gtsrb", (3, 32, 32), about="DANN, table 1"),
@@ -705,14 +708,21 @@ def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
             warnings.warn(f"{spec.name}: torchvision's {split} split has {got:,} images, the usual one {n:,}", stacklevel=2)
     return save_prepared(cache_dir() / spec.files[-1], arrays)
 
-# %% ../nbs/00_domains.ipynb #d338ad6a
+# %% ../nbs/00_domains.ipynb #4a89416e
+def drawn(d: Domain, n: int | None) -> Domain:
+    "`n` images of a domain, always the same random ones; all of them with None. ValueError if there are fewer."
+    if n is None: return d
+    if n > len(d): raise ValueError(f"{d.name} has {len(d):,} images, and {n:,} are to be drawn")
+    return d.subset(torch.randperm(len(d), generator=torch.Generator().manual_seed(0))[:n])
+
+# %% ../nbs/00_domains.ipynb #bfc4a812
 def task(name: str, size: str = "sample", data: str | Path | None = None) -> Task:
     "A task of the registry, from embedded samples or full sets; the target's training labels are taken out into `hidden`."
     spec: TaskSpec = look_up(name, TASKS, "task")
     look_up(size, {"sample": 0, "full": 1}, "size")
     if size not in spec.sizes:
         raise ValueError(_no_size(f"the task {name}", size, [t for t in TASKS if size in TASKS[t].sizes]))
-    labelled, target = domain(spec.labelled, "train", size, data), domain(spec.unlabelled, "train", size, data)
+    labelled, target = (drawn(domain(d, "train", size, data), spec.most.get(d)) for d in (spec.labelled, spec.unlabelled))
     held_out = [domain(d, "test", size, data) if "test" in _splits(d, size) else None for d in (spec.labelled, spec.unlabelled)]
     return Task(name, labelled, target.hidden(), held_out[1] or target, held_out[0], target.labels,
                 shape=spec.shape, fit=spec.fit, size=size)

@@ -15,13 +15,13 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['BLOCK', 'Params', 'DAYLIGHT', 'GREEN', 'SANS', 'SERIF', 'FONTS', 'CELL', 'SPAN', 'BLANK', 'SLOTS', 'SIGN',
-           'SIGN_CELL', 'DOUBLE_BEND', 'PAINT', 'RESOLUTION', 'block_generator', 'uniform', 'normal', 'chance', 'hue',
-           'load_font', 'draw_digits', 'squared_distance', 'signed_distance', 'glyph_atlas', 'number_text',
-           'number_pose', 'pixel_grid', 'columns', 'plane', 'look_up', 'ink_distance', 'number_look', 'number_params',
-           'coverage', 'gaussian_weights', 'lens_weights', 'blur', 'to_bytes', 'over', 'colour', 'render_numbers',
-           'in_blocks', 'check_arguments', 'syn_numbers', 'check_pictograms', 'sign_atlas', 'sign_pose', 'sign_light',
-           'sign_scene', 'sign_camera', 'sign_params', 'half_plane', 'clouds', 'background', 'lit_sign',
-           'reduce_resolution', 'cut_signs', 'render_signs', 'syn_signs']
+           'SIGN_CELL', 'DOUBLE_BEND', 'CONDITIONS', 'PAINT', 'RESOLUTION', 'block_generator', 'uniform', 'normal',
+           'chance', 'hue', 'load_font', 'draw_digits', 'squared_distance', 'signed_distance', 'glyph_atlas',
+           'number_text', 'number_pose', 'pixel_grid', 'columns', 'plane', 'look_up', 'ink_distance', 'number_look',
+           'number_params', 'coverage', 'gaussian_weights', 'lens_weights', 'blur', 'to_bytes', 'over', 'colour',
+           'render_numbers', 'in_blocks', 'check_arguments', 'syn_numbers', 'check_pictograms', 'sign_atlas',
+           'sign_pose', 'sign_light', 'sign_scene', 'sign_camera', 'sign_params', 'in_good_conditions', 'half_plane',
+           'clouds', 'background', 'lit_sign', 'reduce_resolution', 'cut_signs', 'render_signs', 'syn_signs']
 
 # %% ../nbs/01_synthetic.ipynb #7032baf9
 BLOCK = 64   # images drawn from one generator; it is part of what a seed means, as is the order of all draws below
@@ -318,6 +318,15 @@ def sign_params(g: torch.Generator, size: int) -> Params:
     "All random parameters of a block of signs. The order of the draws is part of what a seed means."
     return sign_pose(g) | sign_light(g) | sign_scene(g) | sign_camera(g, size)
 
+# %% ../nbs/01_synthetic.ipynb #89d43625
+CONDITIONS = ("good", "varied")   # a sharp camera in daylight; or all that happens to GTSRB's photographs
+
+def in_good_conditions(p: Params, size: int) -> Params:
+    "The same signs in daylight (gain .3 and more), seen by a sharp camera (blur of half a pixel at 32 pixels) that stands still."
+    still, full = torch.zeros_like(p["motion"]), torch.zeros_like(p["level"])
+    gain, blur = (0.45 * p["gain"].log() + 0.1).exp().clamp(0.3, 1.5), p["blur"].clamp(max=0.5 * size / 32)
+    return p | dict(gain=gain, blur=blur, motion=still, level=full)
+
 # %% ../nbs/01_synthetic.ipynb #5a9dae00
 def half_plane(p: Params, angle: str, at: str, size: int, soft: float) -> Tensor:
     "1 on one side of a line, 0 on the other, (n,1,size,size), with a ramp `soft` image widths wide."
@@ -376,14 +385,18 @@ def render_signs(p: Params, atlas: Tensor, size: int) -> Tensor:
     x = reduce_resolution(blur(x.clamp(0, 1.2), (p["blur"] ** 2 + p["motion"] ** 2).sqrt()), p["level"])
     return to_bytes(x + p["noisy"][:, None, None, None] * p["noise"])
 
-# %% ../nbs/01_synthetic.ipynb #4d4e889b
+# %% ../nbs/01_synthetic.ipynb #59f7da75
 @torch.no_grad()
-def syn_signs(pictograms: np.ndarray | Tensor, n: int = 100_000, seed: int = 0, *, size: int = 32,
+def syn_signs(pictograms: np.ndarray | Tensor, n: int = 100_000, seed: int = 0, *, size: int = 32, conditions: str = "good",
               device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
     """SYN SIGNS (DANN, section 4.1): images uint8 (n,3,size,size) and GTSRB class ids int64 (n,); pictograms (43,s,s,4) RGBA.
     A pure function of its arguments: no image depends on `n`, no bit on the number of threads (a GPU rounds otherwise).
-    Raises ValueError for `n`, `seed` or `size` out of range and for pictograms of another shape or type."""
+    Raises ValueError for `n`, `seed` or `size` out of range, unknown conditions and pictograms of another shape or type."""
     check_arguments(n, seed, size)
     check_pictograms(pictograms)
+    if conditions not in CONDITIONS: raise ValueError(f"conditions={conditions!r} is not one of {', '.join(CONDITIONS)}")
     atlas = sign_atlas(pictograms).to(device)
-    return in_blocks(lambda g: sign_params(g, size), lambda p: render_signs(p, atlas, size), n, seed, size, device)
+    def draw(g: torch.Generator) -> Params:
+        p = sign_params(g, size)
+        return in_good_conditions(p, size) if conditions == "good" else p
+    return in_blocks(draw, lambda p: render_signs(p, atlas, size), n, seed, size, device)

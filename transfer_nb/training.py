@@ -28,15 +28,17 @@ from tqdm import tqdm
 from .domains import Domain, Task
 
 # %% auto #0
-__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'Measure', 'PRECISIONS', 'SHOWN', 'seed_for', 'epoch_order', 'Batch',
-           'Sampler', 'pick_device', 'on_device', 'load', 'too_large', 'StreamedBatches', 'StreamedSampler',
-           'representative', 'Method', 'Look', 'inverse_decay', 'cosine_decay', 'constant', 'set_rate',
-           'make_optimiser', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors',
-           'state_tensors', 'put_back', 'write_atomically', 'random_state', 'set_random_state', 'WrongCheckpoint',
-           'check_identity', 'History', 'Plan', 'pick_precision', 'pick_engine', 'uninterrupted', 'Run', 'evaluating',
-           'Model', 'test_accuracy', 'config_values', 'fit', 'prepare', 'deterministic', 'versions', 'hardware']
+__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'Measure', 'PRECISIONS', 'SHOWN', 'WARNING', 'seed_for',
+           'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large', 'StreamedBatches',
+           'StreamedSampler', 'representative', 'Method', 'Look', 'inverse_decay', 'cosine_decay', 'constant',
+           'set_rate', 'make_optimiser', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone',
+           'optimiser_tensors', 'state_tensors', 'put_back', 'write_atomically', 'random_state', 'set_random_state',
+           'WrongCheckpoint', 'check_identity', 'History', 'Plan', 'pick_precision', 'pick_engine', 'uninterrupted',
+           'evaluating', 'place_in', 'Run', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
+           'save', 'restore', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit', 'versions',
+           'hardware']
 
-# %% ../nbs/04_training.ipynb #4018a286
+# %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
     "One 63-bit seed from several integers: different parts, unrelated seeds."
     return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(2, np.uint32).view(np.uint64)[0] >> np.uint64(1))
@@ -46,7 +48,7 @@ def epoch_order(n: int, seed: int, stream: int, epoch: int) -> Tensor:
     "The order, int64 (n,), in which `n` items are visited in an epoch: a pure function of its arguments."
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed_for(seed, stream, epoch)))
 
-
+# %% ../nbs/04_training.ipynb #10a571ed
 class Batch(NamedTuple):
     "What a step is given of one domain: uint8 images (B,C,H,W), and labels int64 (B,), or None where they are hidden."
 
@@ -150,11 +152,15 @@ def representative(domain: Domain, task: Task, most: int = 10_000) -> Tensor:
     order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(0), device="cpu")[:most]
     return task.matched(domain.images[order.to(domain.images.device)])
 
-# %% ../nbs/04_training.ipynb #825e007e
+# %% ../nbs/04_training.ipynb #0ccaeb8b
 class Method(nn.Module):
     "Networks are submodules; `optimisers` is a list; `step` makes one update. See `transfer_nb.dann.DANN`."
 
     optimisers: list[torch.optim.Optimizer]
+    stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the plan's
+
+    def begin(self, stage: int) -> None:
+        "Called once, before the first step of stage 1, 2, ...: the place to copy weights and to make new optimisers."
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update. Returns named losses as 0-d tensors; must not wait for the device."
@@ -171,6 +177,10 @@ class Method(nn.Module):
     def look(self, images: Tensor, domain: int = 1) -> Look:
         "What validators need of uint8 images (N,C,H,W); a method that can find it in one pass should."
         return Look(self.logits(images, domain), self.features(images, domain, "hidden"), None)
+
+    def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
+        "What may have gone wrong, by name, judged by an interval's mean losses; shown and recorded where it is true."
+        return {}
 
 
 class Look(NamedTuple):
@@ -240,7 +250,7 @@ class forbid_waiting(TorchDispatchMode):
             raise RuntimeError(f"{name} waits for the device: a step may not read a tensor's value, nor index by a mask")
         return func(*args, **(kwargs or {}))
 
-# %% ../nbs/04_training.ipynb #30678f86
+# %% ../nbs/04_training.ipynb #9164d7c8
 class Eager:
     "Runs a method's step as it is."
 
@@ -251,7 +261,7 @@ class Eager:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             return {k: v.detach() for k, v in self.method.step(labelled, unlabelled, progress).items()}
 
-
+# %% ../nbs/04_training.ipynb #2683f8f9
 class Captured(Eager):
     "Records a method's step as a CUDA graph at the first call, and replays it from then on."
 
@@ -282,7 +292,7 @@ class Captured(Eager):
         self.graph.replay()
         return self.outputs
 
-# %% ../nbs/04_training.ipynb #b8c42244
+# %% ../nbs/04_training.ipynb #5e8bda38
 def tree_tensors(tree: Any) -> list[Tensor]:
     "The tensors in nested tuples, in order."
     if isinstance(tree, Tensor):
@@ -294,7 +304,7 @@ def tree_clone(tree: Any) -> Any:
     "A copy of a batch or a tensor in memory of its own."
     return Batch(*map(tree_clone, tree)) if isinstance(tree, Batch) else tree.clone() if isinstance(tree, Tensor) else tree
 
-
+# %% ../nbs/04_training.ipynb #f15442b1
 def optimiser_tensors(method: Method) -> list[Tensor]:
     "Every tensor that the optimisers keep: momentum, moments, step counts."
     states = (s for o in method.optimisers for s in o.state.values())
@@ -315,7 +325,7 @@ def put_back(method: Method, before: Sequence[Tensor]) -> None:
     for tensor in now[len(before) :]:
         tensor.zero_()
 
-# %% ../nbs/04_training.ipynb #60dd34a8
+# %% ../nbs/04_training.ipynb #fa3b0230
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     "Call `write` on a temporary file beside `path`, flush it to disk, and put it in place of `path` in one operation."
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -331,7 +341,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         Path(name).unlink(missing_ok=True)
         raise
 
-
+# %% ../nbs/04_training.ipynb #f4d34994
 def random_state() -> dict[str, Any]:
     "The state of PyTorch's global generators."
     return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
@@ -343,7 +353,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
 
-
+# %% ../nbs/04_training.ipynb #ef8d0e2e
 class WrongCheckpoint(ValueError):
     "A checkpoint belongs to another configuration."
 
@@ -355,7 +365,7 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Pa
     if differ:
         raise WrongCheckpoint(f"{path} is of another run ({'; '.join(differ)}): delete it, or give another path")
 
-# %% ../nbs/04_training.ipynb #46eff4eb
+# %% ../nbs/04_training.ipynb #e87f71b1
 @dataclass
 class History:
     "What was measured when: one dict for each interval, with the `step` after which it was taken."
@@ -373,6 +383,9 @@ class History:
 
 
 Measure = Callable[[Method, int], Mapping[str, float]]
+
+# %% ../nbs/04_training.ipynb #ab4fc54a
+PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -407,10 +420,7 @@ class Plan:
     def interval(self) -> int:
         return self.every or max(1, self.steps // 10)
 
-
-PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
+# %% ../nbs/04_training.ipynb #d24f1940
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     "`auto`: bfloat16 autocast on a GPU, float32 on a CPU."
     return PRECISIONS[name] or (torch.bfloat16 if device.type == "cuda" else torch.float32)
@@ -423,7 +433,7 @@ def pick_engine(plan: Plan, method: Method, device: torch.device) -> Eager:
     engine = Captured if device.type == "cuda" and plan.capture != "no" else Eager
     return engine(method, pick_precision(plan.precision, device), device)
 
-# %% ../nbs/04_training.ipynb #47dacd9f
+# %% ../nbs/04_training.ipynb #a6dd9832
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     "Ctrl-C inside the block is raised at its end. (Only the main thread of a program receives it.)"
@@ -439,97 +449,7 @@ def uninterrupted() -> Iterator[None]:
     if caught:
         raise KeyboardInterrupt
 
-
-SHOWN = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
-
-
-class Run:
-    "A method being trained on the visible part of a task."
-
-    def __init__(
-        self, method: Method, samplers: Sequence[Callable[[int], Batch]], plan: Plan, identity: Mapping[str, Any],
-        measure: Measure,
-    ):  # fmt: skip
-        self.method, self.plan, self.identity, self.measure = method, plan, dict(identity), measure
-        self.device, self.samplers = next(method.parameters()).device, samplers
-        self.engine = pick_engine(plan, method, self.device)
-        self.done, self.history, self.sums = 0, History(), dict[str, Tensor]()
-
-    def save(self) -> None:
-        "Write a checkpoint, if the plan names a path."
-        if self.plan.checkpoint:
-            write_atomically(self.plan.checkpoint, lambda path: torch.save(self.state(), path))
-
-    def state(self) -> dict[str, Any]:
-        "All that the run's future depends on."
-        return {
-            "identity": self.identity, "done": self.done, "history": self.history.rows, "seconds": self.history.seconds,
-            "sums": self.sums, "method": self.method.state_dict(), "random": random_state(),
-            "optimisers": [o.state_dict() for o in self.method.optimisers],
-        }  # fmt: skip
-
-    def restore(self) -> None:
-        "Go back to the checkpoint, if there is one; WrongCheckpoint if it is of another run."
-        path = self.plan.checkpoint
-        if path is None or not path.exists():
-            return
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        check_identity(state["identity"], self.identity, path)
-        self.method.load_state_dict(state["method"])
-        for optimiser, saved in zip(self.method.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        set_random_state({k: v.cpu() if isinstance(v, Tensor) else [s.cpu() for s in v] for k, v in state["random"].items()})
-        self.done, self.sums = state["done"], state["sums"]
-        self.history = History(state["history"], state["seconds"])
-
-    def step(self) -> None:
-        "One update; losses are added up on the device, unread."
-        k = self.done
-        progress = torch.full((), k / self.plan.steps, device=self.device)
-        for name, value in self.engine(self.samplers[0](k), self.samplers[1](k), progress).items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-        self.done += 1
-
-    def interval_ends(self) -> bool:
-        return self.done % self.plan.interval == 0 or self.done == self.plan.steps
-
-    def note(self) -> dict[str, float]:
-        "Read the losses, measure, remember; FloatingPointError when a loss is not finite."
-        since = (self.done - 1) % self.plan.interval + 1
-        row = {"step": self.done, **{k: v.item() / since for k, v in self.sums.items()}}
-        self.sums = {}
-        broken = [k for k, v in row.items() if not math.isfinite(v)]
-        if broken:
-            raise FloatingPointError(f"{', '.join(broken)} is not finite at step {self.done}: lower the learning rate")
-        with evaluating(self.method):
-            row.update(self.measure(self.method, self.done))
-        self.history.rows.append(row)
-        return row
-
-    def go(self) -> History:
-        "Run to the end of the plan, showing progress."
-        with tqdm(total=self.plan.steps, initial=self.done, disable=not self.plan.show, leave=False, mininterval=1) as bar:
-            try:
-                self.advance(bar)
-            except KeyboardInterrupt:
-                self.save()
-                raise
-        return self.history
-
-    def advance(self, bar: tqdm) -> None:
-        started, before = time.perf_counter(), self.history.seconds
-        while self.done < self.plan.steps:
-            with uninterrupted():
-                self.step()
-                if self.interval_ends():
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in self.note().items() if k in SHOWN})
-                    self.history.seconds = before + time.perf_counter() - started
-                    self.save()
-            bar.update()
-            if self.plan.tell and (self.done % 20 == 0 or self.done == self.plan.steps):
-                self.plan.tell(self.done, self.history.rows[-1] if self.history.rows else {})
-
-
+# %% ../nbs/04_training.ipynb #89095151
 @contextlib.contextmanager
 def evaluating(method: Method) -> Iterator[None]:
     "Evaluation mode without gradients. The method's mode and the random state are left as they were found."
@@ -541,6 +461,141 @@ def evaluating(method: Method) -> Iterator[None]:
     finally:
         method.train(was_training)
         set_random_state(state)
+
+# %% ../nbs/04_training.ipynb #8bcc6efc
+def place_in(step: int, stages: Sequence[int]) -> tuple[int, int]:
+    "The stage that `step` (0, 1, ...) falls into, and its number there; `stages` are the stages' lengths."
+    for stage, length in enumerate(stages):
+        if step < length:
+            return stage, step
+        step -= length
+    raise ValueError(f"step {sum(stages) + step} of {sum(stages)}")
+
+# %% ../nbs/04_training.ipynb #9bb5cb7e
+SHOWN = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
+WARNING = "warning "  # what the name of a warning in the history starts with
+
+
+class Run:
+    "A method being trained: `samplers` give batch `k` of the labelled and the unlabelled domain."
+
+    def __init__(
+        self, method: Method, samplers: Sequence[Callable[[int], Batch]], plan: Plan, identity: Mapping[str, Any],
+        measure: Measure,
+    ):  # fmt: skip
+        self.method, self.plan, self.identity, self.measure = method, plan, dict(identity), measure
+        self.device, self.samplers = next(method.parameters()).device, samplers
+        self.stages = tuple(n for n in method.stages or (plan.steps,))
+        if sum(self.stages) != plan.steps:
+            raise ValueError(f"stages of {self.stages} steps do not add up to the plan's {plan.steps}")
+        self.stage, self.engine = 0, pick_engine(plan, method, self.device)
+        self.done, self.history, self.sums = 0, History(), dict[str, Tensor]()
+
+    def enter(self, stage: int) -> None:
+        "Let the method begin the stages up to `stage`. A new stage is another step, which has to be captured anew."
+        for i in range(self.stage + 1, stage + 1):
+            with torch.device(self.device):
+                self.method.begin(i)
+            self.stage, self.engine = i, pick_engine(self.plan, self.method, self.device)
+
+    def step(self) -> None:
+        "One update; losses are added up on the device, unread."
+        stage, k = place_in(self.done, self.stages)
+        self.enter(stage)
+        progress = torch.full((), k / self.stages[stage], device=self.device)
+        labelled, unlabelled = (sampler(self.done) for sampler in self.samplers)
+        for name, value in self.engine(labelled, unlabelled, progress).items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+        self.done += 1
+
+    def go(self) -> History:
+        "Run to the end of the plan, showing progress; an interrupt is passed on when the run is saved."
+        with tqdm(total=self.plan.steps, initial=self.done, disable=not self.plan.show, leave=False, mininterval=1) as bar:
+            try:
+                advance(self, bar)
+            except KeyboardInterrupt:
+                save(self)
+                raise
+        return self.history
+
+# %% ../nbs/04_training.ipynb #e1776796
+def interval_ends(run: Run) -> bool:
+    "After every interval, and at the end of each stage."
+    ended = {sum(run.stages[: i + 1]) for i in range(len(run.stages))}
+    return run.done % run.plan.interval == 0 or run.done in ended
+
+
+def mean_losses(run: Run) -> dict[str, float]:
+    "The losses since the last time, as means. FloatingPointError when one is not finite."
+    since = run.done - (int(run.history.rows[-1]["step"]) if run.history.rows else 0)
+    means, run.sums = {k: v.item() / since for k, v in run.sums.items()}, {}
+    broken = [k for k, v in means.items() if not math.isfinite(v)]
+    if broken:
+        raise FloatingPointError(f"{', '.join(broken)} is not finite at step {run.done}: lower the learning rate")
+    return means
+
+
+def note(run: Run) -> dict[str, float]:
+    "Read the losses, measure, ask for warnings, remember."
+    row = {"step": run.done, **mean_losses(run)}
+    row |= {WARNING + name: float(found) for name, found in run.method.warnings(row).items()}
+    with evaluating(run.method):
+        row.update(run.measure(run.method, run.done))
+    run.history.rows.append(row)
+    return row
+
+# %% ../nbs/04_training.ipynb #cfd15aa3
+def advance(run: Run, bar: tqdm) -> None:
+    "Step until the plan is done."
+    started, before = time.perf_counter(), run.history.seconds
+    while run.done < run.plan.steps:
+        with uninterrupted():
+            run.step()
+            if interval_ends(run):
+                bar.set_postfix_str(summary(note(run)))
+                run.history.seconds = before + time.perf_counter() - started
+                save(run)
+        bar.update()
+        if run.plan.tell and (run.done % 20 == 0 or run.done == run.plan.steps):
+            run.plan.tell(run.done, run.history.rows[-1] if run.history.rows else {})
+
+
+def summary(row: Mapping[str, float]) -> str:
+    "One line for a progress bar: a few numbers, and the warnings that hold."
+    return ", ".join([*(f"{k} {row[k]:.3f}" for k in SHOWN if k in row), *warned(row)])
+
+
+def warned(row: Mapping[str, float]) -> list[str]:
+    "The warnings that hold in a row of a history."
+    return [f"{k.removeprefix(WARNING)}!" for k, v in row.items() if k.startswith(WARNING) and v]
+
+# %% ../nbs/04_training.ipynb #3f66f49a
+def save(run: Run) -> None:
+    "Write a checkpoint, if the plan names a path: all that the run's future depends on."
+    if run.plan.checkpoint is None:
+        return
+    state = {
+        "identity": run.identity, "done": run.done, "history": run.history.rows, "seconds": run.history.seconds,
+        "sums": run.sums, "method": run.method.state_dict(), "random": random_state(),
+        "optimisers": [o.state_dict() for o in run.method.optimisers],
+    }  # fmt: skip
+    write_atomically(run.plan.checkpoint, lambda path: torch.save(state, path))
+
+
+def restore(run: Run) -> None:
+    "Go back to the checkpoint, if there is one; WrongCheckpoint if it is of another run."
+    path = run.plan.checkpoint
+    if path is None or not path.exists():
+        return
+    state = torch.load(path, map_location=run.device, weights_only=True)
+    check_identity(state["identity"], run.identity, path)
+    run.enter(place_in(max(state["done"] - 1, 0), run.stages)[0])
+    run.method.load_state_dict(state["method"])
+    for optimiser, saved in zip(run.method.optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
+    set_random_state({k: v.cpu() if isinstance(v, Tensor) else [s.cpu() for s in v] for k, v in state["random"].items()})
+    run.done, run.sums = state["done"], state["sums"]
+    run.history = History(state["history"], state["seconds"])
 
 # %% ../nbs/04_training.ipynb #e5069d34
 @dataclass
@@ -582,7 +637,7 @@ class Model:
         "Features float (N,D) of uint8 images (N,C,H,W)."
         return self.map(lambda x: self.method.features(x, domain, layer), images)
 
-# %% ../nbs/04_training.ipynb #5d700874
+# %% ../nbs/04_training.ipynb #edfd0a96
 def test_accuracy(task: Task) -> Measure:
     "Measures `accuracy` on the test set (a fraction), and `labelled accuracy` on the labelled domain's own test set."
     domains = {"accuracy": (task.test, 1), "labelled accuracy": (task.labelled_test, 0)}
@@ -596,12 +651,33 @@ def test_accuracy(task: Task) -> Measure:
 
     return measure
 
-
+# %% ../nbs/04_training.ipynb #3fdb2958
 def config_values(config: Any) -> dict[str, Any]:
     "A configuration dataclass as plain values."
     return {k: v for k, v in dataclasses.asdict(config).items() if isinstance(v, str | int | float | bool | None)}
 
 
+@contextlib.contextmanager
+def deterministic() -> Iterator[None]:
+    "cuDNN picks deterministic kernels, so that one seed gives the same bits."
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+
+
+def prepare(task: Task, plan: Plan, device: torch.device) -> tuple[Task, list[Callable[[int], Batch]]]:
+    "What a method may see, and where its batches come from: the device's memory, or (where that is too small) a stream."
+    pair = (task.labelled, task.unlabelled)
+    if plan.stream == "yes" or (plan.stream == "auto" and any(too_large(d, task, device) for d in pair)):
+        seen = task.visible()
+        return seen, [StreamedSampler(d, task, plan, s, device) for s, d in enumerate((seen.labelled, seen.unlabelled))]
+    seen = load(task, device)
+    return seen, [Sampler(d, plan.batch_size, plan.seed, s) for s, d in enumerate((seen.labelled, seen.unlabelled))]
+
+# %% ../nbs/04_training.ipynb #ed7cd368
 def fit(
     build: Callable[[Task, Any], Method], task: Task, config: Any, plan: Plan, measure: Measure | None = None
 ) -> Model:
@@ -620,32 +696,11 @@ def fit(
         with torch.device(device):  # made where it will be trained: optimisers and their rates, too
             method = build(seen, config).to(memory_format=torch.channels_last).train()
         run = Run(method, samplers, plan, identity, measure or test_accuracy(task))
-        run.restore()
+        restore(run)
         history = run.go()
     return Model(method.eval(), task, history)
 
-
-def prepare(task: Task, plan: Plan, device: torch.device) -> tuple[Task, list[Callable[[int], Batch]]]:
-    "What a method may see, and where its batches come from: the device's memory, or (where that is too small) a stream."
-    pair = (task.labelled, task.unlabelled)
-    if plan.stream == "yes" or (plan.stream == "auto" and any(too_large(d, task, device) for d in pair)):
-        seen = task.visible()
-        return seen, [StreamedSampler(d, task, plan, s, device) for s, d in enumerate((seen.labelled, seen.unlabelled))]
-    seen = load(task, device)
-    return seen, [Sampler(d, plan.batch_size, plan.seed, s) for s, d in enumerate((seen.labelled, seen.unlabelled))]
-
-
-@contextlib.contextmanager
-def deterministic() -> Iterator[None]:
-    "cuDNN picks deterministic kernels, so that one seed gives the same bits."
-    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
-
-
+# %% ../nbs/04_training.ipynb #1371219f
 def versions() -> str:
     "Python and PyTorch versions, for the record of a run."
     return f"python {platform.python_version()}, torch {torch.__version__}"

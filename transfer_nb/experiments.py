@@ -332,13 +332,13 @@ class Records:
         "OSError that says what to do, before any work, if the folder cannot be written to."
         check_folder(self.folder, self.path)
 
-# %% ../nbs/09_experiments.ipynb #64152787
+# %% ../nbs/09_experiments.ipynb #76c17b94
 SELECTOR = "information_maximisation"
 
 
 def some(domain: Domain, n: int) -> Domain:
-    "The first `n` images of a domain in a fixed random order."
-    return domain.subset(torch.randperm(len(domain), generator=torch.Generator().manual_seed(0))[:n])
+    "`n` images of a domain, always the same random ones; all of it where it has fewer."
+    return domains.drawn(domain, min(n, len(domain)))
 
 # %% ../nbs/09_experiments.ipynb #78036591
 def domain_error(source: Tensor | None, target: Tensor | None) -> float | None:
@@ -924,7 +924,7 @@ def footnotes(table: Table, records: Records, preset: str, used: Sequence[Column
     notes += dict.fromkeys(f"{r.note}." for r in table.rows if r.note)
     return "\n".join(f"- {n}" for n in [*notes, *([table.preset(preset).note + "."] if table.preset(preset).note else [])])
 
-# %% ../nbs/09_experiments.ipynb #22606ae1
+# %% ../nbs/09_experiments.ipynb #2688286b
 def columns_shown(table: Table, cells: Mapping[tuple[str, str], Cell], preset: str) -> list[Column]:
     "The columns that the preset asks for, those with numbers of ours and, at the preset `paper`, those with the paper's."
     asked = table.preset(preset).columns
@@ -940,8 +940,9 @@ def table_lines(table: Table, cells: Mapping[tuple[str, str], Cell], used: Seque
     for row in (r for r in table.rows if any(k[0] == r.id for k in cells)):
         line = [row.label + (" (ours)" if row.ours else "")]
         for column in used:
-            cell = cells.get((row.id, column.id), Cell((), None, False))
-            line += ([f"{cell.paper:.4f}" if cell.paper is not None else ""] if column.id in papers else []) + [cell.ours()]
+            cell = cells.get((row.id, column.id))  # None: the preset does not ask for it
+            paper = [f"{cell.paper:.4f}" if cell and cell.paper is not None else ""] if column.id in papers else []
+            line += [*paper, cell.ours() if cell else ""]
         lines.append(line)
     return lines
 

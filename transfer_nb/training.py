@@ -471,7 +471,7 @@ def place_in(step: int, stages: Sequence[int]) -> tuple[int, int]:
         step -= length
     raise ValueError(f"step {sum(stages) + step} of {sum(stages)}")
 
-# %% ../nbs/04_training.ipynb #9bb5cb7e
+# %% ../nbs/04_training.ipynb #4638072c
 SHOWN = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
 WARNING = "warning "  # what the name of a warning in the history starts with
 
@@ -485,7 +485,7 @@ class Run:
     ):  # fmt: skip
         self.method, self.plan, self.identity, self.measure = method, plan, dict(identity), measure
         self.device, self.samplers = next(method.parameters()).device, samplers
-        self.stages = tuple(n for n in method.stages or (plan.steps,))
+        self.stages = tuple(method.stages or (plan.steps,))
         if sum(self.stages) != plan.steps:
             raise ValueError(f"stages of {self.stages} steps do not add up to the plan's {plan.steps}")
         self.stage, self.engine = 0, pick_engine(plan, method, self.device)

@@ -268,7 +268,7 @@ def unit_pixels(images: Tensor) -> Tensor:
     "uint8 (N,C,H,W) to 0..1."
     return images.float() / 255
 
-# %% ../nbs/12_alignment.ipynb #13d672c2
+# %% ../nbs/12_alignment.ipynb #b9482227
 FEATURES = 500  # the units of LeNet's fully connected layer
 
 
@@ -294,6 +294,7 @@ class Rival(Method):
         return {"label loss": self.label_loss(self.features(labelled.images, 0), labelled)}
 
     def label_loss(self, features: Tensor, batch: Batch) -> Tensor:
+        "Cross-entropy of the classifier on features (N,500) of a labelled batch."
         assert batch.labels is not None
         return cross_entropy(self.classifier(features).float(), batch.labels)
 
@@ -304,6 +305,7 @@ class Rival(Method):
         return losses
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        "The label loss, plus `weight` times the sum of the others."
         rest = [self.weight * v for k, v in losses.items() if k != "label loss"]
         return torch.stack([losses["label loss"], *rest]).sum()
 
@@ -316,6 +318,7 @@ class Rival(Method):
         return self.classifier(self.features(images, domain))
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
+        "`discriminator_state`, where there is a discriminator."
         loss = row.get("discriminator loss")
         return {} if loss is None else discriminator_state(loss)
 
@@ -367,17 +370,18 @@ def mmd2(source: Tensor, target: Tensor, kernel: Callable[[Tensor, Tensor], Tens
     k = kernel or gaussians(spread(source, target))
     return k(source, source).mean() + k(target, target).mean() - 2 * k(source, target).mean()
 
-# %% ../nbs/12_alignment.ipynb #b4ae8633
+# %% ../nbs/12_alignment.ipynb #fe8d387d
 class DDC(Rival):
     "Deep domain confusion (Tzeng et al. 2014): equal mean features."
 
     weight = 0.25  # the paper's λ
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        "The label loss, and (squared) how far the mean features of the batches are apart."
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
         return {"label loss": self.label_loss(f_s, labelled), "discrepancy": mmd2(f_s, f_t, linear)}
 
-# %% ../nbs/12_alignment.ipynb #83fc4573
+# %% ../nbs/12_alignment.ipynb #f026189d
 def covariance(features: Tensor) -> Tensor:
     "Covariance (D,D) of features (N,D), with N - 1 in the denominator."
     centred = features - features.mean(0)
@@ -396,10 +400,11 @@ class CORAL(Rival):
     weight = 3000.0  # ours, by the paper's rule
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        "The label loss, and `coral_loss` of the features of the batches."
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
         return {"label loss": self.label_loss(f_s, labelled), "coral loss": coral_loss(f_s, f_t)}
 
-# %% ../nbs/12_alignment.ipynb #a64c8588
+# %% ../nbs/12_alignment.ipynb #a3d77136
 def reversed_gradient(x: Tensor, factor: Tensor) -> Tensor:
     "x, up to rounding; its gradient times -`factor` (see `transfer_nb.dann.reverse_gradient` for the thing itself)."
     return (x + factor * x).detach() - factor * x
@@ -411,26 +416,31 @@ class RevGrad(Rival):
     weight = 0.1  # λ at the end. DANN: 1, with SGD; with Adam and without batch normalisation, that falls apart in our trials
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
+        "Adds a discriminator of features."
         self.critic = critic(FEATURES, (100,), norm=False)  # DANN, figure 5(a)
         return super().build(seen)
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        "The label loss, and the discriminator's, whose gradient is reversed for the encoder."
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
         return {"label loss": self.label_loss(f_s, labelled), "discriminator loss": self.reversed_loss(f_s, f_t, progress)}
 
     def reversed_loss(self, f_s: Tensor, f_t: Tensor, progress: Tensor) -> Tensor:
+        "The discriminator's loss on features (N,500), (M,500); λ grows with `progress` by DANN's (14)."
         factor = self.weight * torch.tanh(self.config.gamma * progress / 2)  # DANN, (14)
         real, fake = (self.critic(reversed_gradient(f.float(), factor)).float().squeeze(1) for f in (f_s, f_t))
         return discriminator_loss(real, fake)
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        "The two losses; their weight is in the reversal."
         return losses["label loss"] + losses["discriminator loss"]  # the weight is in the reversal
 
-# %% ../nbs/12_alignment.ipynb #d6f3619d
+# %% ../nbs/12_alignment.ipynb #7de4a4a5
 class ADDA(Rival):
     "Adversarial discriminative domain adaptation: `encoder` for the source, then `target`, from a copy, for the target."
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
+        "Adds the target's encoder and a discriminator, and divides the steps between two stages."
         first = round(self.config.steps * self.config.source_part)
         self.stages, self.adapting = (first, self.config.steps - first), False
         self.target, self.critic = copy.deepcopy(self.encoder), critic(FEATURES, norm=False)
@@ -461,30 +471,33 @@ class ADDA(Rival):
         "uint8 (N,C,H,W) to (N,500), by the encoder of the domain."
         return (self.target if self.adapting and domain == 1 else self.encoder)(images, domain)
 
-# %% ../nbs/12_alignment.ipynb #65edb7e6
+# %% ../nbs/12_alignment.ipynb #54fbd8c5
 class DRCN(Rival):
     "Deep reconstruction-classification network: the encoder is also one half of an autoencoder of the target."
 
     weight = 0.5  # 1 - λ; the paper's λ is from .4 to .7
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
+        "Adds a decoder of the encoder's features."
         self.decoder = upsampling_decoder(FEATURES, seen.shape)
         return super().build(seen)
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        "The label loss on the source, and the squared error of the target's images, drawn again."
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
         error = unit_pixels(unlabelled.images) - self.decoder(f_t).float()
         return {"label loss": self.label_loss(f_s, labelled), "reconstruction loss": error.square().mean()}
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        "λ times the label loss, 1 - λ times the reconstruction."
         return (1 - self.weight) * losses["label loss"] + self.weight * losses["reconstruction loss"]
 
-# %% ../nbs/12_alignment.ipynb #775ae817
+# %% ../nbs/12_alignment.ipynb #5d091580
 @in_full
 def difference_loss(shared: Tensor, private: Tensor) -> Tensor:
-    "‖H_cᵀ H_p‖²_F of features (N,D), (N,E), centred, with rows of length 1; over N², the number of pairs of images."
+    "‖H_cᵀ H_p‖²_F of features (N,D), (N,E), centred, with rows of length 1; over D·E, the number of pairs of features."
     h_c, h_p = (normalize(h - h.mean(0)) for h in (shared, private))
-    return ((h_c @ h_c.T) * (h_p @ h_p.T)).sum() / len(shared) ** 2
+    return ((h_c @ h_c.T) * (h_p @ h_p.T)).sum() / (shared.shape[1] * private.shape[1])
 
 
 def scale_invariant_error(images: Tensor, drawn: Tensor) -> Tensor:
@@ -492,7 +505,7 @@ def scale_invariant_error(images: Tensor, drawn: Tensor) -> Tensor:
     error = (images - drawn).flatten(1)
     return (error.square().mean(1) - error.mean(1).square()).mean()
 
-# %% ../nbs/12_alignment.ipynb #00d386e4
+# %% ../nbs/12_alignment.ipynb #f87ff8a0
 class DSN(RevGrad):
     "Domain separation networks with a reversed gradient as similarity loss."
 
@@ -500,11 +513,13 @@ class DSN(RevGrad):
     recon_weight, difference_weight = 0.01, 0.075
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
+        "Adds a private encoder for each domain, and a decoder."
         self.private = nn.ModuleList(lenet(seen.shape, 1, norm=False)[:-1] for _ in range(2))
         self.decoder = upsampling_decoder(FEATURES, seen.shape)
         return super().build(seen)
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        "The label loss, and the losses of similarity, reconstruction and difference, each for both domains."
         images = (labelled.images, unlabelled.images)
         shared = [self.features(x, d) for d, x in enumerate(images)]
         private = [encoder(x, d) for d, (encoder, x) in enumerate(zip(self.private, images, strict=True))]
@@ -518,10 +533,11 @@ class DSN(RevGrad):
         }
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        "RevGrad's, with reconstruction and difference by their weights."
         rest = self.recon_weight * losses["reconstruction loss"] + self.difference_weight * losses["difference loss"]
         return super().total(losses) + rest
 
-# %% ../nbs/12_alignment.ipynb #62461dc1
+# %% ../nbs/12_alignment.ipynb #4224a345
 class CoGAN(Rival):
     "Coupled GANs; the encoder is the discriminators' body, with a first convolution for each domain."
 
@@ -529,6 +545,7 @@ class CoGAN(Rival):
     noise = 100
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
+        "Divides the encoder, and adds generators and the discriminators' last layer; optimisers of the two sides."
         self.first = nn.ModuleList([self.encoder[:4], copy.deepcopy(self.encoder[:4])])
         self.encoder = self.encoder[4:]
         self.head = nn.Linear(FEATURES, 1)
@@ -544,6 +561,7 @@ class CoGAN(Rival):
         return [255 * torch.sigmoid(last(what)) for last in self.last]
 
     def judge(self, features: Tensor) -> Tensor:
+        "The log-odds (N,) of being real, of features (N,500)."
         return self.head(features).float().squeeze(1)
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:

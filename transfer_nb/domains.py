@@ -379,7 +379,7 @@ def read_npz(path: Path, split: str) -> Arrays:
     names = z[f"classes_{split}"] if f"classes_{split}" in z.files else z["classes"] if "classes" in z.files else DIGITS
     return Arrays(x, y, tuple(map(str, names)), z[f"group_{split}"] if f"group_{split}" in z.files else None)
 
-# %% ../nbs/00_domains.ipynb #88e26152
+# %% ../nbs/00_domains.ipynb #ea2ee95b
 def _read_gtsrb(path: Path, split: str) -> Arrays:
     a, z = read_npz(path, split), _open(path)
     if f"track_{split}" not in z.files: return a
@@ -402,6 +402,13 @@ def _read_office(name: str) -> Callable[[Path, str], Arrays]:
 def _read_unsplit(path: Path, split: str) -> Arrays:
     z = _open(path)
     return Arrays(tiles(z["x_jpg"], len(z["y"])), z["y"], tuple(map(str, z["classes"])))
+
+
+def _read_cinic10(path: Path, split: str) -> Arrays:
+    z = _open(path)
+    kept = np.flatnonzero(z["from_cifar"] == 0)
+    kept = kept[-2_000:] if split == "test" else kept[:-2_000]
+    return Arrays(tiles(z["x_jpg"], len(z["y"]))[kept], z["y"][kept], tuple(map(str, z["classes"])))
 
 
 def _read_tiny_imagenet(path: Path, split: str) -> Arrays:
@@ -609,7 +616,7 @@ _SPECS = [
          load=functools.partial(synthetic_full, "synsigns")),
 ]
 
-# %% ../nbs/00_domains.ipynb #3a0859b4
+# %% ../nbs/00_domains.ipynb #bbb4f649
 _SPECS += [
     spec("fashion_mnist", "Fashion-MNIST, clothes", 60_000, 10_000, GREY28, 10, "Xiao et al. 2017", "MIT",
          "fashion_mnist.npz", prepare=_torchvision("FashionMNIST")),
@@ -627,6 +634,8 @@ _SPECS += [
          "cifar100.npz", prepare=_torchvision("CIFAR100")),
     spec("cinic10_part", "a part of CINIC-10 (2,185 of it are CIFAR-10's)", 10_000, 0, RGB32, 10, "Darlow et al. 2018",
          NON_COMMERCIAL, "cinic10_subset.npz", read=_read_unsplit),
+    spec("cinic10", "the same without CIFAR-10's images, split by us", 5_815, 2_000, RGB32, 10, "Darlow et al. 2018",
+         NON_COMMERCIAL, "cinic10_subset.npz", read=_read_cinic10),
     spec("chars74k", "Chars74K, characters in street photos", 10_843, 0, RGB32, 62, "de Campos et al. 2009", RESEARCH,
          "chars74k_natural_32.npz", read=_read_unsplit),
     spec("tiny_imagenet", "Tiny ImageNet, halved, 300 images of each class", 60_000, 10_000, RGB32, 200,
@@ -637,7 +646,7 @@ _SPECS += [spec(d, f"Office-Caltech-10, {d}", n, 0, (3, 96, 96), 10, "Saenko et 
                 "office_caltech10.npz", read=_read_office(d)) for d, n in _OFFICE.items()]
 DOMAINS: dict[str, DomainSpec] = {s.name: s for s in _SPECS}
 
-# %% ../nbs/00_domains.ipynb #ecd02f9f
+# %% ../nbs/00_domains.ipynb #887b0988
 _USPS_PAIRS, _DRAWN = [("mnist", "usps"), ("usps", "mnist")], {"mnist": 2_000, "usps": 1_800}
 _DIGIT_PAIRS = [("synnumbers", "svhn10k"), ("svhn10k", "mnist"), ("mnist", "svhn10k"),
                 ("synnumbers", "svhn"), ("svhn", "mnist"), ("mnist", "svhn")]
@@ -651,6 +660,7 @@ _TASK_SPECS = [
     *(TaskSpec(f"{a}-{b}", a, b, (3, 32, 32), about="DANN, table 1" + " (on 10,000 digits of SVHN)" * ("svhn10k" in (a, b)))
       for a, b in _DIGIT_PAIRS),
     TaskSpec("synsigns-gtsrb", "synsigns", "gtsrb", (3, 32, 32), about="DANN, table 1"),
+    TaskSpec("cifar10-cinic10", "cifar10", "cinic10", RGB32, about="stands in for the private sets of FAN, section 4.2"),
     *(TaskSpec(f"{a}-{b}", a, b, (3, 96, 96), about="Office-Caltech-10, transductive: the test set is the whole target")
       for a in _OFFICE for b in _OFFICE if a != b),
 ]

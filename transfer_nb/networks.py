@@ -194,18 +194,18 @@ def dann_network(
     initialise(parts, init)
     return parts
 
-# %% ../nbs/02_networks.ipynb #378495df
+# %% ../nbs/02_networks.ipynb #916830b2
 def rectified(width: int, norm: bool, flat: bool = False) -> list[nn.Module]:
     "A rectifier, and batch normalisation of `width` channels after it if `norm`."
     return [nn.ReLU(), *([nn.BatchNorm1d(width) if flat else nn.BatchNorm2d(width)] if norm else [])]
 
 
 def lenet(shape: tuple[int, int, int], width: int = 100, norm: bool = True) -> Stack:
-    "FAN, section 4.1: uint8 (N,C,H,W) of `shape`, scaled to 0..1, to (N,`width`), linear. ValueError if too small."
+    "FAN, section 4.1: uint8 (N,C,H,W) of `shape`, scaled to 0..1, to (N,`width`), linear. `norm`: of the convolutions."
     first = [nn.Conv2d(shape[0], 20, 5), *rectified(20, norm), nn.MaxPool2d(2)]
     second = [nn.Conv2d(20, 50, 5), *rectified(50, norm), nn.MaxPool2d(2)]
     convolutions = Stack(Normalise(torch.zeros(2, shape[0], 1, 1)), *first, *second, nn.Flatten())
-    hidden = [nn.Linear(feature_width(convolutions, shape), 500), *rectified(500, norm, flat=True)]
+    hidden = [nn.Linear(feature_width(convolutions, shape), 500), nn.ReLU()]
     return Stack(*convolutions, *hidden, nn.Linear(500, width))
 
 # %% ../nbs/02_networks.ipynb #1326de9d

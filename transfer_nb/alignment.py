@@ -404,7 +404,7 @@ class CORAL(Rival):
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
         return {"label loss": self.label_loss(f_s, labelled), "coral loss": coral_loss(f_s, f_t)}
 
-# %% ../nbs/12_alignment.ipynb #a3d77136
+# %% ../nbs/12_alignment.ipynb #b015f427
 def reversed_gradient(x: Tensor, factor: Tensor) -> Tensor:
     "x, up to rounding; its gradient times -`factor` (see `transfer_nb.dann.reverse_gradient` for the thing itself)."
     return (x + factor * x).detach() - factor * x
@@ -433,7 +433,7 @@ class RevGrad(Rival):
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         "The two losses; their weight is in the reversal."
-        return losses["label loss"] + losses["discriminator loss"]  # the weight is in the reversal
+        return losses["label loss"] + losses["discriminator loss"]
 
 # %% ../nbs/12_alignment.ipynb #7de4a4a5
 class ADDA(Rival):

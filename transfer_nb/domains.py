@@ -29,11 +29,11 @@ from torch import Tensor
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'FITS', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'SUFFIXES', 'Source', 'embedded', 'sha256', 'expected_sum', 'checked',
            'Domain', 'split_domain', 'Arrays', 'blend', 'patches', 'to_channels', 'centred', 'resized', 'matched',
-           'check_shape', 'check_task', 'Task', 'revealed', 'on_target', 'semi_supervised', 'cache_dir', 'places',
-           'find_file', 'offline', 'save_prepared', 'tiles', 'read_npz', 'bsds500_file', 'bsds500', 'mnistm_full',
-           'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec', 'look_up', 'read_full', 'domain', 'drawn', 'task',
-           'as_images', 'as_labels', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task',
-           'where', 'inventory']
+           'check_shape', 'check_task', 'Task', 'revealed', 'on_target', 'semi_supervised', 'few_labels', 'joined',
+           'repeated', 'cache_dir', 'places', 'find_file', 'offline', 'save_prepared', 'tiles', 'read_npz',
+           'bsds500_file', 'bsds500', 'mnistm_full', 'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec', 'look_up',
+           'read_full', 'domain', 'drawn', 'task', 'as_images', 'as_labels', 'decoded', 'image_files', 'folder',
+           'as_domain', 'common_shape', 'make_task', 'where', 'inventory']
 
 # %% ../nbs/00_domains.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -266,7 +266,7 @@ def check_task(t: Task) -> None:
         if t.unlabelled.labels is not None: raise ValueError(f"{t.name}: labels are both hidden and visible")
         _check_ids(t.hidden, len(t.unlabelled), "hidden labels", t.name, below=len(t.unlabelled.classes))
 
-# %% ../nbs/00_domains.ipynb #8b08d30e
+# %% ../nbs/00_domains.ipynb #bd59225d
 @dataclass(frozen=True, eq=False)
 class Task:
     "What a method learns from, and what it is judged on. The images are brought to `shape` (C,H,W) by `matched`."
@@ -293,6 +293,10 @@ class Task:
     def on_target(self) -> Task:
         "The task of DANN's upper bound, \"train on target\"."
         return on_target(self)
+
+    def few_labels(self, n: int, seed: int = 0) -> Task:
+        "The task of metric transfer: `n` labelled images of the unlabelled domain, and its others without labels."
+        return few_labels(self, n, seed)
 
     def semi_supervised(self, n: int, seed: int = 0) -> Task:
         "The task of DANN's figure 4, with `n` labelled target images."
@@ -324,6 +328,37 @@ def semi_supervised(task: Task, n: int, seed: int = 0) -> Task:
     k = torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))
     shown, rest = target.subset(k[:n]), target.subset(k[n:])
     return replace(task, name=f"{task.name}+semi{n}", unlabelled=shown, test=rest, hidden=None)
+
+# %% ../nbs/00_domains.ipynb #5dae4838
+def few_labels(task: Task, n: int, seed: int = 0) -> Task:
+    """`task` with `n` random images of the unlabelled domain, evenly over the classes, as labelled domain, and the others as
+    unlabelled one; a metric is learned on all of them, unless the task has a set for that. ValueError where `n` is less than the
+    number of classes, or leaves nothing unlabelled."""
+    pool = revealed(task)
+    classes = len(pool.classes)
+    if not classes <= n < len(pool):
+        raise ValueError(f"{task.name}: n must be from {classes}, one of each class, to {len(pool) - 1}, not {n}")
+    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
+    assert pool.labels is not None
+    labels = pool.labels.cpu()[order]
+    seen = torch.nn.functional.one_hot(labels, classes).cumsum(0)[torch.arange(len(pool)), labels]  # 1: the first of its class
+    order = order[seen.argsort(stable=True)]
+    few, rest = pool.subset(order[:n]), pool.subset(order[n:].sort().values)
+    if missing := sorted(set(range(classes)) - set(few.labels.tolist())):  # type: ignore[union-attr]
+        raise ValueError(f"{pool.name} has no image of {', '.join(pool.classes[c] for c in missing)}")
+    metric = task.metric or pool.hidden()  # all images, in an order that does not depend on which have labels
+    return replace(task, name=f"{task.name}+{n}", labelled=few, unlabelled=rest.hidden(), hidden=rest.labels, metric=metric)
+
+
+def joined(first: Domain, second: Domain, shape: tuple[int, int, int], fit: str = "resize") -> Domain:
+    "The images of two domains, brought to `shape`, as one domain without labels: first those of the first."
+    images = torch.cat([matched(d.images, shape, fit) for d in (first, second)])
+    return Domain(first.name if first.name == second.name else f"{first.name}+{second.name}", images)
+
+
+def repeated(d: Domain, n: int) -> Domain:
+    "The domain, over and over until it has at least `n` images: what a batch of `n` can be drawn from."
+    return d.subset(torch.arange(len(d)).repeat(-(-n // len(d))))
 
 # %% ../nbs/00_domains.ipynb #605034f4
 def cache_dir() -> Path:
@@ -551,7 +586,7 @@ def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arr
         path = save_prepared(cache_dir() / file, arrays)
     return replace(read_npz(path, split), classes=DIGITS if name == "synnumbers" else GTSRB_CLASSES)
 
-# %% ../nbs/00_domains.ipynb #5bb65254
+# %% ../nbs/00_domains.ipynb #62cfb3be
 @dataclass(frozen=True)
 class DomainSpec:
     "What is known about a domain, and how its full set is had."
@@ -580,6 +615,7 @@ class TaskSpec:
     sizes: tuple[str, ...] = ("full",)
     about: str = ""
     most: Mapping[str, int] = field(default_factory=dict)  # training images of a domain, where a protocol draws some of them
+    metric: str = ""                     # the domain that a metric is learned on, where it is a third one
 
 # %% ../nbs/00_domains.ipynb #dcfa828e
 GREY28, RGB32 = (1, 28, 28), (3, 32, 32)
@@ -646,7 +682,7 @@ _SPECS += [spec(d, f"Office-Caltech-10, {d}", n, 0, (3, 96, 96), 10, "Saenko et 
                 "office_caltech10.npz", read=_read_office(d)) for d, n in _OFFICE.items()]
 DOMAINS: dict[str, DomainSpec] = {s.name: s for s in _SPECS}
 
-# %% ../nbs/00_domains.ipynb #887b0988
+# %% ../nbs/00_domains.ipynb #264333b1
 _USPS_PAIRS, _DRAWN = [("mnist", "usps"), ("usps", "mnist")], {"mnist": 2_000, "usps": 1_800}
 _DIGIT_PAIRS = [("synnumbers", "svhn10k"), ("svhn10k", "mnist"), ("mnist", "svhn10k"),
                 ("synnumbers", "svhn"), ("svhn", "mnist"), ("mnist", "svhn")]
@@ -660,6 +696,9 @@ _TASK_SPECS = [
     *(TaskSpec(f"{a}-{b}", a, b, (3, 32, 32), about="DANN, table 1" + " (on 10,000 digits of SVHN)" * ("svhn10k" in (a, b)))
       for a, b in _DIGIT_PAIRS),
     TaskSpec("synsigns-gtsrb", "synsigns", "gtsrb", (3, 32, 32), about="DANN, table 1"),
+    TaskSpec("mnist-mnist", "mnist", "mnist", GREY28, "resize", ("sample", "full"), "metric transfer, small: see `few_labels`"),
+    TaskSpec("cifar10-cifar10", "cifar10", "cifar10", RGB32, about="metric transfer, tables 1 to 4: see `few_labels`"),
+    TaskSpec("cifar10-cifar10-tiny", "cifar10", "cifar10", RGB32, about="metric transfer, table 6", metric="tiny_imagenet"),
     TaskSpec("cifar10-cinic10", "cifar10", "cinic10", RGB32, about="stands in for the private sets of FAN, section 4.2"),
     *(TaskSpec(f"{a}-{b}", a, b, (3, 96, 96), about="Office-Caltech-10, transductive: the test set is the whole target")
       for a in _OFFICE for b in _OFFICE if a != b),
@@ -725,7 +764,7 @@ def drawn(d: Domain, n: int | None) -> Domain:
     if n > len(d): raise ValueError(f"{d.name} has {len(d):,} images, and {n:,} are to be drawn")
     return d.subset(torch.randperm(len(d), generator=torch.Generator().manual_seed(0))[:n])
 
-# %% ../nbs/00_domains.ipynb #bfc4a812
+# %% ../nbs/00_domains.ipynb #76999246
 def task(name: str, size: str = "sample", data: str | Path | None = None) -> Task:
     "A task of the registry, from embedded samples or full sets; the target's training labels are taken out into `hidden`."
     spec: TaskSpec = look_up(name, TASKS, "task")
@@ -734,7 +773,8 @@ def task(name: str, size: str = "sample", data: str | Path | None = None) -> Tas
         raise ValueError(_no_size(f"the task {name}", size, [t for t in TASKS if size in TASKS[t].sizes]))
     labelled, target = (drawn(domain(d, "train", size, data), spec.most.get(d)) for d in (spec.labelled, spec.unlabelled))
     held_out = [domain(d, "test", size, data) if "test" in _splits(d, size) else None for d in (spec.labelled, spec.unlabelled)]
-    return Task(name, labelled, target.hidden(), held_out[1] or target, held_out[0], target.labels,
+    metric = domain(spec.metric, "train", size, data) if spec.metric else None
+    return Task(name, labelled, target.hidden(), held_out[1] or target, held_out[0], target.labels, metric,
                 shape=spec.shape, fit=spec.fit, size=size)
 
 

@@ -31,7 +31,7 @@ from .domains import Domain, Task
 __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'Measure', 'PRECISIONS', 'SHOWN', 'WARNING', 'seed_for',
            'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large', 'StreamedBatches',
            'StreamedSampler', 'representative', 'Method', 'Look', 'inverse_decay', 'cosine_decay', 'constant',
-           'set_rate', 'make_optimiser', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone',
+           'set_rate', 'make_optimiser', 'descend', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone',
            'optimiser_tensors', 'state_tensors', 'put_back', 'write_atomically', 'random_state', 'set_random_state',
            'WrongCheckpoint', 'check_identity', 'History', 'Plan', 'pick_precision', 'pick_engine', 'uninterrupted',
            'evaluating', 'place_in', 'Run', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
@@ -48,12 +48,13 @@ def epoch_order(n: int, seed: int, stream: int, epoch: int) -> Tensor:
     "The order, int64 (n,), in which `n` items are visited in an epoch: a pure function of its arguments."
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed_for(seed, stream, epoch)))
 
-# %% ../nbs/04_training.ipynb #10a571ed
+# %% ../nbs/04_training.ipynb #e0f7e88c
 class Batch(NamedTuple):
-    "What a step is given of one domain: uint8 images (B,C,H,W), and labels int64 (B,), or None where they are hidden."
+    "What a step is given of one domain: uint8 images (B,C,H,W), labels (B,) or None where hidden, positions in the domain (B,)."
 
     images: Tensor
     labels: Tensor | None
+    position: Tensor | None = None
 
 
 class Sampler:
@@ -76,7 +77,7 @@ class Sampler:
 
     def __call__(self, step: int) -> Batch:
         i, labels = self.indices(step), self.domain.labels
-        return Batch(self.domain.images[i], None if labels is None else labels[i])
+        return Batch(self.domain.images[i], None if labels is None else labels[i], i)
 
 # %% ../nbs/04_training.ipynb #4e7556ee
 def pick_device(name: str = "auto") -> torch.device:
@@ -110,7 +111,7 @@ def too_large(domain: Domain, task: Task, device: torch.device, share: float = 0
     memory = torch.cuda.mem_get_info(device)[1] if on_gpu else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return len(domain) * math.prod(task.shape) > share * memory
 
-# %% ../nbs/04_training.ipynb #d70400ac
+# %% ../nbs/04_training.ipynb #afb2a15c
 class StreamedBatches(torch.utils.data.Dataset):
     "Item `k` is the matched batch `k` of a sampler whose images stay where they are."
 
@@ -119,7 +120,7 @@ class StreamedBatches(torch.utils.data.Dataset):
 
     def __getitem__(self, step: int) -> Batch:
         batch = self.sampler(step)
-        return Batch(self.task.matched(batch.images), batch.labels)
+        return batch._replace(images=self.task.matched(batch.images))
 
 
 class StreamedSampler:
@@ -139,7 +140,7 @@ class StreamedSampler:
             self.iterator = iter(loader)
         self.next, batch = step + 1, next(self.iterator)
         move = lambda t: None if t is None else t.to(self.device, non_blocking=True)
-        return Batch(batch.images.to(self.device, non_blocking=True), move(batch.labels))
+        return Batch(batch.images.to(self.device, non_blocking=True), move(batch.labels), move(batch.position))
 
 # %% ../nbs/04_training.ipynb #f762aef5
 RESIDENT = 2**31  # bytes of images up to which all of them are looked at
@@ -215,7 +216,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: Tensor) -> None:
     for group in optimiser.param_groups:
         group["lr"].copy_(rate)
 
-# %% ../nbs/04_training.ipynb #61151dfe
+# %% ../nbs/04_training.ipynb #dd429a37
 OPTIMISERS = ("sgd", "adam")
 
 
@@ -231,6 +232,13 @@ def make_optimiser(
         options: dict[str, Any] = dict(weight_decay=decay, fused=True, capturable=device.type == "cuda")
         return torch.optim.AdamW(parameters, lr=lr, betas=(momentum, 0.999), **options)
     raise ValueError(f"optimiser={name!r} is not one of {', '.join(OPTIMISERS)}")
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    "One step of an optimiser down a loss."
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
 
 # %% ../nbs/04_training.ipynb #1bd19371
 WAITING = {
@@ -651,10 +659,16 @@ def test_accuracy(task: Task) -> Measure:
 
     return measure
 
-# %% ../nbs/04_training.ipynb #3fdb2958
+# %% ../nbs/04_training.ipynb #766c8d07
 def config_values(config: Any) -> dict[str, Any]:
-    "A configuration dataclass as plain values."
-    return {k: v for k, v in dataclasses.asdict(config).items() if isinstance(v, str | int | float | bool | None)}
+    "A configuration dataclass as plain values; those of an inner one under `outer.inner`."
+    found: dict[str, Any] = {}
+    for name, value in vars(config).items():
+        if dataclasses.is_dataclass(value):
+            found |= {f"{name}.{k}": v for k, v in config_values(value).items()}
+        elif isinstance(value, str | int | float | bool | None):
+            found[name] = value
+    return found
 
 
 @contextlib.contextmanager

@@ -59,7 +59,7 @@ def random_crop(x: Tensor, least: float = 0.2) -> Tensor:
     grid = affine_grid(matrix, list(x.shape), align_corners=False)
     return grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
 
-# %% ../nbs/03_augment.ipynb #9dcecbb3
+# %% ../nbs/03_augment.ipynb #00775dc4
 def flip(x: Tensor) -> Tensor:
     "Half of the images (N,C,H,W) mirrored, left to right."
     return torch.where(torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5, x.flip(3), x)
@@ -69,8 +69,8 @@ def grey(x: Tensor) -> Tensor:
     "The brightness of colour images (N,3,H,W), in three equal channels (ITU-R BT.601); grey images (N,1,H,W) as they are."
     if x.shape[1] == 1:
         return x
-    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
-    return (x * weights).sum(1, keepdim=True).expand_as(x)
+    r, g, b = x.float().unbind(1)
+    return (0.299 * r + 0.587 * g + 0.114 * b)[:, None].expand_as(x)
 
 
 def colour_jitter(x: Tensor, strength: float = 0.4, colourless: float = 0.2) -> Tensor:
@@ -83,14 +83,14 @@ def colour_jitter(x: Tensor, strength: float = 0.4, colourless: float = 0.2) -> 
     saturation = torch.where(torch.rand_like(saturation) < colourless, 0.0, saturation)
     return (grey(x) + saturation * (x - grey(x))).clamp(0, 255)
 
-# %% ../nbs/03_augment.ipynb #9d9ec928
+# %% ../nbs/03_augment.ipynb #e355a160
 def digit_view(x: Tensor) -> Tensor:
     "Characters (N,C,H,W): turned by up to 14°, scaled by up to 16 %, moved by up to a tenth."
     return random_affine(x, 0.25, 0.15, 0.1)
 
 
 def photo_view(x: Tensor) -> Tensor:
-    "Photographs (N,C,H,W) after Wu et al. 2018 (instance discrimination): a part of them, mirrored, in other colours."
+    "Photographs (N,C,H,W) much as in Wu et al. 2018 (instance discrimination): a part, mirrored, in other colours (not hues)."
     return colour_jitter(flip(random_crop(x)))
 
 

@@ -108,7 +108,7 @@ class Pretext(Method):
         "uint8 (N,C,H,W) to the unit vectors of the metric; to the encoder's features with `layer='encoder'`."
         return self.encode(images).float() if layer == "encoder" else self.embed(images)
 
-# %% ../nbs/32_pretext.ipynb #5eb55cf9
+# %% ../nbs/32_pretext.ipynb #2ae179da
 class Remembering(Pretext):
     "A pretext with a linear layer to the metric's features, and a memory of those of all images."
 
@@ -130,7 +130,9 @@ class Remembering(Pretext):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         seen = self.embed(batch.images)
         self.seen = seen.detach()
-        return {"metric loss": self.metric_loss(seen @ self.bank.T / self.config.temperature, batch)}
+        with torch.autocast(seen.device.type, enabled=False):  # in bfloat16 neighbours could not be told apart
+            similarity = seen.float() @ self.bank.T
+        return {"metric loss": self.metric_loss(similarity / self.config.temperature, batch)}
 
     def metric_loss(self, similarity: Tensor, batch: Batch) -> Tensor:
         "The loss from similarities (B,n) of a batch to all that is remembered."
@@ -182,23 +184,22 @@ class NeighbourhoodComponents(Remembering):
 
 PRETEXTS["neighbourhood"] = NeighbourhoodComponents
 
-# %% ../nbs/32_pretext.ipynb #bbd6f08e
+# %% ../nbs/32_pretext.ipynb #9e2928cd
 def to_lab(x: Tensor) -> Tensor:
     "sRGB images (N,3,H,W), 0 to 255, to CIE Lab (N,3,H,W) under D65: L from 0 to 100, a and b from about -110 to 110."
     c = x.float() / 255
     linear = torch.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
     rows = [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
-    matrix = torch.tensor(rows, device=x.device)
-    white = matrix.sum(1).view(1, 3, 1, 1)
-    xyz = torch.einsum("kc,nchw->nkhw", matrix, linear) / white
+    r, g, b = linear.unbind(1)  # sums instead of a product of matrices: exact under autocast, and nothing is copied to the device
+    xyz = torch.stack([(k[0] * r + k[1] * g + k[2] * b) / sum(k) for k in rows], 1)
     f = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6) ** (1 / 3), 7.787 * xyz + 16 / 116)
     return torch.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
 
-# %% ../nbs/32_pretext.ipynb #2ed57c3b
+# %% ../nbs/32_pretext.ipynb #052731c0
 @functools.cache
 def colour_bins(side: float = 10.0) -> Tensor:
     "Centres (Q,2) in the plane of a and b of the squares that hold a colour of sRGB."
-    levels = torch.arange(0, 256, 5, dtype=torch.uint8)
+    levels = torch.arange(0, 256, 5, dtype=torch.uint8, device="cpu")
     colours = torch.cartesian_prod(levels, levels, levels)[:, :, None, None]
     return (to_lab(colours)[:, 1:, 0, 0] / side).round().unique(dim=0) * side
 
@@ -214,7 +215,7 @@ def soft_cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
     "The mean of -Σ q log softmax(`logits`), equation (3), of (...,Q) and (...,Q)."
     return -(q * logits.float().log_softmax(-1)).sum(-1).mean()
 
-# %% ../nbs/32_pretext.ipynb #f5e2b258
+# %% ../nbs/32_pretext.ipynb #474e643e
 def maps(encoder: Stack) -> Stack:
     "The encoder up to its last map (N,D,h,w), before it is averaged or flattened."
     ends = [i for i, layer in enumerate(encoder) if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)]
@@ -224,7 +225,8 @@ def maps(encoder: Stack) -> Stack:
 def painter(encoder: Stack, shape: tuple[int, int, int], bins: int, hidden: int = 128) -> nn.Sequential:
     "Three convolutions from the last map of an encoder of `shape` to (N,`bins`,h,w)."
     with torch.no_grad():
-        depth = maps(encoder)(torch.zeros(2, *shape, dtype=torch.uint8)).shape[1]
+        depth = maps(encoder).eval()(torch.zeros(1, *shape, dtype=torch.uint8)).shape[1]
+    encoder.train()
     first = [m for i in (depth, hidden) for m in (nn.Conv2d(i, hidden, 3, 1, 1), nn.BatchNorm2d(hidden), nn.ReLU())]
     return nn.Sequential(*first, nn.Conv2d(hidden, bins, 1))
 
@@ -246,6 +248,10 @@ class Colorization(Pretext):
         super().build(seen)
         self.register_buffer("bins", colour_bins().to(torch.get_default_device()))
         self.painter = painter(self.encoder, self.shape, len(self.bins))
+
+    def embed(self, images: Tensor) -> Tensor:
+        "Images (N,3,H,W), of which only the brightness is looked at, to unit vectors, whose inner products are the metric (1)."
+        return normalize(self.encode(grey(images.float())).float())
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         logits = self.painter(maps(self.encoder)(grey(batch.images.float())))
@@ -316,15 +322,16 @@ class Rotation(Pretext):
 
 PRETEXTS["rotation"] = Rotation
 
-# %% ../nbs/32_pretext.ipynb #e9cae57a
+# %% ../nbs/32_pretext.ipynb #c77cf1a9
 @functools.cache
 def far_permutations(n: int, count: int, sample: int = 2000) -> Tensor:
     "`count` permutations (count,n) of n things, greedily far from each other. ValueError if there are not so many."
     if n <= 6:
-        pool = torch.tensor(list(itertools.permutations(range(n))))
+        pool = torch.tensor(list(itertools.permutations(range(n))), device="cpu")
     else:
         generator = torch.Generator().manual_seed(0)
-        pool = torch.stack([torch.randperm(n, generator=generator) for _ in range(sample)]).unique(dim=0)
+        drawn = [torch.randperm(n, generator=generator, device="cpu") for _ in range(sample)]
+        pool = torch.stack(drawn).unique(dim=0)
     if count > len(pool):
         raise ValueError(f"{count} permutations of {n} tiles: choose at most {len(pool)}")
     chosen, distance = [0], (pool != pool[0]).sum(1)

@@ -8,7 +8,7 @@ STAMP := $(VENV)/.stamp
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
 
-reproduce: $(STAMP)  ## run every experiment at the quick preset; print the tables, write the figures (CPU, minutes)
+reproduce: $(STAMP)  ## run every experiment at the quick preset, with one seed; print the tables, write the figures (CPU, minutes)
 	@$(BIN)/transfer_nb reproduce --preset quick --seeds 1
 
 test: $(STAMP)  ## all checks, then every notebook as a test

@@ -329,7 +329,7 @@ def semi_supervised(task: Task, n: int, seed: int = 0) -> Task:
     shown, rest = target.subset(k[:n]), target.subset(k[n:])
     return replace(task, name=f"{task.name}+semi{n}", unlabelled=shown, test=rest, hidden=None)
 
-# %% ../nbs/00_domains.ipynb #5dae4838
+# %% ../nbs/00_domains.ipynb #81cfb7ce
 def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     """`task` with `n` random images of the unlabelled domain, evenly over the classes, as labelled domain, and the others as
     unlabelled one; a metric is learned on all of them, unless the task has a set for that. ValueError where `n` is less than the
@@ -347,7 +347,8 @@ def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     if missing := sorted(set(range(classes)) - set(few.labels.tolist())):  # type: ignore[union-attr]
         raise ValueError(f"{pool.name} has no image of {', '.join(pool.classes[c] for c in missing)}")
     metric = task.metric or pool.hidden()  # all images, in an order that does not depend on which have labels
-    return replace(task, name=f"{task.name}+{n}", labelled=few, unlabelled=rest.hidden(), hidden=rest.labels, metric=metric)
+    shown: dict[str, Any] = dict(labelled=few, unlabelled=rest.hidden(), labelled_test=None)  # the target's test set
+    return replace(task, name=f"{task.name}+{n}", hidden=rest.labels, metric=metric, **shown)
 
 
 def joined(first: Domain, second: Domain, shape: tuple[int, int, int], fit: str = "resize") -> Domain:

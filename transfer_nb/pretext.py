@@ -27,7 +27,7 @@ __all__ = ['PRETEXTS', 'Config', 'Pretext', 'Remembering', 'InstanceDiscriminati
            'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation', 'far_permutations', 'cut',
            'Jigsaw', 'metric_task', 'neighbour_accuracy', 'NeighbourMeasure', 'fit']
 
-# %% ../nbs/32_pretext.ipynb #b700564a
+# %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
 
 
@@ -51,7 +51,9 @@ class Config:
     permutations: int = 100  # jigsaw: of which one has to be found
 
     def __post_init__(self) -> None:
-        for name, known in (("pretext", PRETEXTS), ("network", networks.ENCODERS), ("view", VIEWS)):
+        for name, known in (
+            ("pretext", PRETEXTS), ("network", networks.ENCODERS), ("view", VIEWS), ("optimiser", training.OPTIMISERS),
+        ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
         for name in ("steps", "batch_size", "rate", "width", "temperature", "permutations"):
@@ -108,13 +110,14 @@ class Pretext(Method):
         "uint8 (N,C,H,W) to the unit vectors of the metric; to the encoder's features with `layer='encoder'`."
         return self.encode(images).float() if layer == "encoder" else self.embed(images)
 
-# %% ../nbs/32_pretext.ipynb #2ae179da
+# %% ../nbs/32_pretext.ipynb #e9f882a9
 class Remembering(Pretext):
     "A pretext with a linear layer to the metric's features, and a memory of those of all images."
 
     bank: Tensor
 
     def build(self, seen: Task) -> None:
+        "Also the layer to the metric's features, and the memory: what the untrained network says of all images."
         super().build(seen)
         self.head = nn.Linear(self.width, self.config.width)
         domain = seen.labelled if self.supervised else seen.unlabelled
@@ -128,6 +131,7 @@ class Remembering(Pretext):
         return normalize(self.head(self.encode(images)).float())
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
+        "The `metric loss` of a batch."
         seen = self.embed(batch.images)
         self.seen = seen.detach()
         with torch.autocast(seen.device.type, enabled=False):  # in bfloat16 neighbours could not be told apart
@@ -150,13 +154,14 @@ class InstanceDiscrimination(Remembering):
     "Wu et al. 2018: descend -log P(i|x_i), equation (2), over all instances."
 
     def metric_loss(self, similarity: Tensor, batch: Batch) -> Tensor:
+        "-log P(i|x_i), the batch's mean."
         assert batch.position is not None
         return cross_entropy(similarity, batch.position)
 
 
 PRETEXTS["instance"] = InstanceDiscrimination
 
-# %% ../nbs/32_pretext.ipynb #a1874b41
+# %% ../nbs/32_pretext.ipynb #00655914
 def neighbourhood_loss(similarity: Tensor, index: Tensor, labels: Tensor) -> Tensor:
     """The mean of -log P(y_i|x_i), equation (4), without the image itself where its class has others: similarities (B,n) to all
     images, the batch's places among them (B,), and the labels of all (n,)."""
@@ -173,11 +178,13 @@ class NeighbourhoodComponents(Remembering):
     labels: Tensor
 
     def build(self, seen: Task) -> None:
+        "Also the labels of all that is remembered."
         super().build(seen)
         assert seen.labelled.labels is not None
         self.register_buffer("labels", seen.labelled.labels.to(self.bank.device))
 
     def metric_loss(self, similarity: Tensor, batch: Batch) -> Tensor:
+        "`neighbourhood_loss`."
         assert batch.position is not None
         return neighbourhood_loss(similarity, batch.position, self.labels)
 
@@ -215,7 +222,7 @@ def soft_cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
     "The mean of -Σ q log softmax(`logits`), equation (3), of (...,Q) and (...,Q)."
     return -(q * logits.float().log_softmax(-1)).sum(-1).mean()
 
-# %% ../nbs/32_pretext.ipynb #474e643e
+# %% ../nbs/32_pretext.ipynb #f24eb116
 def maps(encoder: Stack) -> Stack:
     "The encoder up to its last map (N,D,h,w), before it is averaged or flattened."
     ends = [i for i, layer in enumerate(encoder) if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)]
@@ -243,6 +250,7 @@ class Colorization(Pretext):
     bins: Tensor
 
     def build(self, seen: Task) -> None:
+        "Also the painter. ValueError for grey images."
         if self.shape[0] != 3:
             raise ValueError(f"colorization needs colour images, not {self.shape}: choose another pretext")
         super().build(seen)
@@ -254,13 +262,14 @@ class Colorization(Pretext):
         return normalize(self.encode(grey(images.float())).float())
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
+        "How far the painted colours are from the true ones."
         logits = self.painter(maps(self.encoder)(grey(batch.images.float())))
         return {"colour loss": painting_loss(logits, to_lab(batch.images)[:, 1:], self.bins)}
 
 
 PRETEXTS["colorization"] = Colorization
 
-# %% ../nbs/32_pretext.ipynb #81bb74fc
+# %% ../nbs/32_pretext.ipynb #cdb499d3
 class SplitBrain(Pretext):
     "Zhang et al. 2017: L to ab and ab to L, by two encoders, whose features are concatenated."
 
@@ -268,6 +277,7 @@ class SplitBrain(Pretext):
     lights: Tensor
 
     def build(self, seen: Task) -> None:
+        "Two encoders, two painters. ValueError for grey images."
         if self.shape[0] != 3:
             raise ValueError(f"split-brain needs colour images, not {self.shape}: choose another pretext")
         _, h, w = self.shape
@@ -284,10 +294,12 @@ class SplitBrain(Pretext):
         return lab[:, :1] * 2.55, lab[:, 1:] + 127.5
 
     def encode(self, images: Tensor) -> Tensor:
+        "Images (N,3,H,W), 0 to 255, to the features of both halves, side by side (N, `width`)."
         light, colour = self.halves(images)
         return torch.cat([self.light(light), self.colour(colour)], 1)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
+        "How well each half finds the other."
         light, colour = self.halves(batch.images)
         found, lab = self.to_colour(maps(self.light)(light)), to_lab(batch.images)
         seen = self.to_light(maps(self.colour)(colour))
@@ -299,7 +311,7 @@ class SplitBrain(Pretext):
 
 PRETEXTS["split_brain"] = SplitBrain
 
-# %% ../nbs/32_pretext.ipynb #c3f6857e
+# %% ../nbs/32_pretext.ipynb #15fb03cd
 def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
     "(N,C,H,H) turned by 0, 90, 180 and 270 degrees, (4N,C,H,H), and which turn it was, (4N,). ValueError if not square."
     if images.shape[2] != images.shape[3]:
@@ -312,17 +324,19 @@ class Rotation(Pretext):
     "Gidaris et al. 2018: find the quarter turn."
 
     def build(self, seen: Task) -> None:
+        "Also a classifier of the four turns."
         super().build(seen)
         self.head = nn.Linear(self.width, 4)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
+        "The cross-entropy of the turns."
         images, turns = quarter_turns(batch.images)
         return {"rotation loss": cross_entropy(self.head(self.encode(images)).float(), turns)}
 
 
 PRETEXTS["rotation"] = Rotation
 
-# %% ../nbs/32_pretext.ipynb #c77cf1a9
+# %% ../nbs/32_pretext.ipynb #3f531bd9
 @functools.cache
 def far_permutations(n: int, count: int, sample: int = 2000) -> Tensor:
     "`count` permutations (count,n) of n things, greedily far from each other. ValueError if there are not so many."
@@ -340,7 +354,7 @@ def far_permutations(n: int, count: int, sample: int = 2000) -> Tensor:
         distance = torch.minimum(distance, (pool != pool[chosen[-1]]).sum(1))
     return pool[chosen]
 
-
+# %% ../nbs/32_pretext.ipynb #f7b9dbb9
 def cut(images: Tensor, side: int) -> Tensor:
     "(N,C,H,W) to `side`² tiles of each image, row by row, (N, side², C, ⌊H/side⌋, ⌊W/side⌋)."
     h, w = images.shape[2] // side, images.shape[3] // side
@@ -354,6 +368,7 @@ class Jigsaw(Pretext):
     permutations: Tensor
 
     def build(self, seen: Task) -> None:
+        "Also the permutations, and a classifier of them."
         super().build(seen)
         pieces = self.config.tiles**2
         self.register_buffer("permutations", far_permutations(pieces, self.config.permutations).to(torch.get_default_device()))
@@ -361,6 +376,7 @@ class Jigsaw(Pretext):
         self.head = nn.Linear(64 * pieces, self.config.permutations)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
+        "The cross-entropy of the permutations."
         n, device = len(batch.images), batch.images.device
         which = torch.randint(len(self.permutations), (n,), device=device)
         tiles = cut(batch.images, self.config.tiles)[torch.arange(n, device=device)[:, None], self.permutations[which]]
@@ -371,15 +387,16 @@ class Jigsaw(Pretext):
 
 PRETEXTS["jigsaw"] = Jigsaw
 
-# %% ../nbs/32_pretext.ipynb #c6511b84
+# %% ../nbs/32_pretext.ipynb #ac270c56
 def metric_task(task: Task, supervised: bool) -> Task:
     "What a pretext learns from: the same images as labelled (where they have labels) and unlabelled domain, and the test set."
     if supervised:
         known = task.metric if task.metric and task.metric.labels is not None else task.labelled
         pair: dict[str, Any] = dict(labelled=known, unlabelled=known.hidden())
-        return dataclasses.replace(task, name=f"metric of {known.name}", hidden=None, metric=None, **pair)
+        return dataclasses.replace(task, name=f"metric of {known.name}", hidden=None, labelled_test=None, metric=None, **pair)
     every = task.metric.hidden() if task.metric else domains.joined(task.labelled, task.unlabelled, task.shape, task.fit)
-    return dataclasses.replace(task, name=f"metric of {every.name}", unlabelled=every, hidden=None, metric=None)
+    nobody: dict[str, Any] = dict(hidden=None, labelled_test=None, metric=None)
+    return dataclasses.replace(task, name=f"metric of {every.name}", unlabelled=every, **nobody)
 
 
 def neighbour_accuracy(
@@ -390,7 +407,7 @@ def neighbour_accuracy(
     votes = torch.zeros(len(asked), int(labels.max()) + 1).scatter_add_(1, labels[index], (weight / temperature).exp())
     return float((votes.argmax(1) == truth).double().mean())
 
-
+# %% ../nbs/32_pretext.ipynb #742d171f
 @dataclass
 class NeighbourMeasure:
     "Measures the `neighbour accuracy` on the test set, of at most `most` training images whose labels the harness knows."

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['L2_CHOICES', 'Validator', 'VALIDATORS', 'NEEDS', 'accuracy', 'confusion', 'per_class_accuracy', 'gap_covered',
-           'match_clusters', 'clustering_accuracy', 'nmi', 'average_precision', 'mean_average_precision',
+__all__ = ['L2_CHOICES', 'Validator', 'VALIDATORS', 'NEEDS', 'ROWS', 'PROBING', 'accuracy', 'confusion', 'per_class_accuracy',
+           'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi', 'average_precision', 'mean_average_precision',
            'retrieval_map', 'Calibration', 'calibration', 'fit_logistic', 'Probe', 'balanced_loss', 'domain_probe',
            'balanced_error', 'proxy_a_distance', 'mean_discrepancy', 'View', 'validator', 'source_risk',
            'domain_confusion', 'dann', 'a_distance', 'mean_entropy', 'entropy', 'information_maximisation', 'bnm',
@@ -381,14 +381,18 @@ def class_ami(view: View) -> float:
         clusters = KMeans(groups, n_init=4, random_state=0).fit_predict(features)
     return float(adjusted_mutual_info_score(predicted, clusters))
 
-# %% ../nbs/06_scores.ipynb #f7c171e7
+# %% ../nbs/06_scores.ipynb #5a0e28bb
 # fields of View that may be None, and the validators that cannot do without them
 NEEDS = {"domain_confusion": "domain_error", "dann": "domain_error", "dev": "source_train_features"}
+ROWS = 12  # of the source, that validators with a domain classifier of their own (those below) cannot do without
+PROBING = ("a_distance", "dev")
 
 def validate(view: View, names: Iterable[str] | None = None) -> dict[str, float]:
     """Name to value, HIGHER IS BETTER, of the named validators; by default of all for which `view` has what they need.
     ValueError: unknown name."""
+    few = len(view.source_labels) < ROWS
     possible = [n for n in VALIDATORS if n not in NEEDS or getattr(view, NEEDS[n]) is not None]
+    possible = [n for n in possible if not (few and n in PROBING)]
     names = possible if names is None else list(names)
     if unknown := set(names) - set(VALIDATORS):
         raise ValueError(f"no validator is called {sorted(unknown)}; there are {', '.join(VALIDATORS)}")

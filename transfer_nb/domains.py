@@ -44,8 +44,9 @@ def embedded(name: str) -> Path:
         if (folder / name).is_file(): return folder / name
     raise FileNotFoundError(f"the embedded file {name} is missing: it belongs into tests_data; install transfer_nb again")
 
-# %% ../nbs/00_domains.ipynb #af4e8342
+# %% ../nbs/00_domains.ipynb #bb6913c1
 SHA256 = {  # of the files that come with the project, and of the prepared files that its results were measured on
+    "omniglot_sample.npz": "5b7e652d6b776fa43cd726367bf4c05e2bf750d4d92933e3d736cbe53d8f12c9",
     "digits_sample.npz": "2d14f5254381b4049f6706de85cf345e9ad06266eb30e6f5465aeb135c367ebb",
     "mnist_sample.npz": "a865c3871d2d2045a3cb1f05ae609f17efc263d611f35b2d83eb2eb6ff821bb3",
     "mnistm_sample.npz": "5a16eaa80d3cac597c429ea583c2b3783ad431e690a00e732625ba9b7303f011",
@@ -187,7 +188,7 @@ def patches(photos: Sequence[np.ndarray], pos: np.ndarray, size: int = 32) -> np
     "The patch (size,size,3) of a photo for each row (photo, row, column) of `pos`."
     return np.stack([photos[i][r:r + size, c:c + size] for i, r, c in pos])
 
-# %% ../nbs/00_domains.ipynb #7986b550
+# %% ../nbs/00_domains.ipynb #e8cb4f98
 def _open(path: Path) -> Any:
     "The npz file at `path`, its sum checked; ValueError where it cannot be read."
     checked(path)
@@ -208,8 +209,14 @@ def _sample(file: str) -> Callable[[str], Arrays]:
     return read
 
 
+def _characters(z: Any) -> Arrays:
+    x = np.unpackbits(z["x_bits"], axis=1)[:, :105 * 105].reshape(-1, 105, 105) * np.uint8(255)
+    return Arrays(x, z["char"], tuple(map(str, z["char_names"])), z["drawer"])
+
+
 SAMPLES: dict[str, Callable[[str], Arrays]] = {
-    "mnist": _sample("mnist_sample.npz"), "digits": _sample("digits_sample.npz"), "mnistm": _mnistm_sample}
+    "mnist": _sample("mnist_sample.npz"), "digits": _sample("digits_sample.npz"), "mnistm": _mnistm_sample,
+    "omniglot_small": lambda split: _characters(_open(embedded("omniglot_sample.npz")))}  # without a split
 
 # %% ../nbs/00_domains.ipynb #f59a1bf9
 def to_channels(x: Tensor, c: int) -> Tensor:
@@ -415,7 +422,7 @@ def read_npz(path: Path, split: str) -> Arrays:
     names = z[f"classes_{split}"] if f"classes_{split}" in z.files else z["classes"] if "classes" in z.files else DIGITS
     return Arrays(x, y, tuple(map(str, names)), z[f"group_{split}"] if f"group_{split}" in z.files else None)
 
-# %% ../nbs/00_domains.ipynb #ea2ee95b
+# %% ../nbs/00_domains.ipynb #6e082cf5
 def _read_gtsrb(path: Path, split: str) -> Arrays:
     a, z = read_npz(path, split), _open(path)
     if f"track_{split}" not in z.files: return a
@@ -453,9 +460,7 @@ def _read_tiny_imagenet(path: Path, split: str) -> Arrays:
 
 
 def _read_omniglot_small(path: Path, split: str) -> Arrays:
-    z = _open(path)
-    x = np.unpackbits(z["x_bits"], axis=1)[:, :105 * 105].reshape(-1, 105, 105) * np.uint8(255)
-    return Arrays(x, z["char"], tuple(map(str, z["char_names"])), z["drawer"])
+    return _characters(_open(path))
 
 # %% ../nbs/00_domains.ipynb #4b9f2f94
 def bsds500_file(data: str | Path | None = None) -> Path | None:
@@ -653,7 +658,7 @@ _SPECS = [
          load=functools.partial(synthetic_full, "synsigns")),
 ]
 
-# %% ../nbs/00_domains.ipynb #bbb4f649
+# %% ../nbs/00_domains.ipynb #1f0f04e7
 _SPECS += [
     spec("fashion_mnist", "Fashion-MNIST, clothes", 60_000, 10_000, GREY28, 10, "Xiao et al. 2017", "MIT",
          "fashion_mnist.npz", prepare=_torchvision("FashionMNIST")),
@@ -664,7 +669,7 @@ _SPECS += [
     spec("omniglot", "Omniglot, characters; train: background, test: evaluation set", 19_280, 13_180, (1, 105, 105), 964,
          "Lake et al. 2015", "MIT", "omniglot.npz", prepare=_prepare_omniglot),
     spec("omniglot_small", "Omniglot's two small background sets", 4_840, 0, (1, 105, 105), 242, "Lake et al. 2015", "MIT",
-         "omniglot_small.npz", read=_read_omniglot_small),
+         "omniglot_small.npz", sample={"train": 4_840}, read=_read_omniglot_small),
     spec("cifar10", "CIFAR-10", 50_000, 10_000, RGB32, 10, "Krizhevsky 2009", "none stated, citation asked",
          "cifar10.npz", prepare=_torchvision("CIFAR10")),
     spec("cifar100", "CIFAR-100", 50_000, 10_000, RGB32, 100, "Krizhevsky 2009", "none stated, citation asked",
@@ -683,8 +688,9 @@ _SPECS += [spec(d, f"Office-Caltech-10, {d}", n, 0, (3, 96, 96), 10, "Saenko et 
                 "office_caltech10.npz", read=_read_office(d)) for d, n in _OFFICE.items()]
 DOMAINS: dict[str, DomainSpec] = {s.name: s for s in _SPECS}
 
-# %% ../nbs/00_domains.ipynb #264333b1
+# %% ../nbs/00_domains.ipynb #1348a939
 _USPS_PAIRS, _DRAWN = [("mnist", "usps"), ("usps", "mnist")], {"mnist": 2_000, "usps": 1_800}
+_FEW = {"cifar10": 10_000}
 _DIGIT_PAIRS = [("synnumbers", "svhn10k"), ("svhn10k", "mnist"), ("mnist", "svhn10k"),
                 ("synnumbers", "svhn"), ("svhn", "mnist"), ("mnist", "svhn")]
 _TASK_SPECS = [
@@ -700,6 +706,12 @@ _TASK_SPECS = [
     TaskSpec("mnist-mnist", "mnist", "mnist", GREY28, "resize", ("sample", "full"), "metric transfer, small: see `few_labels`"),
     TaskSpec("cifar10-cifar10", "cifar10", "cifar10", RGB32, about="metric transfer, tables 1 to 4: see `few_labels`"),
     TaskSpec("cifar10-cifar10-tiny", "cifar10", "cifar10", RGB32, about="metric transfer, table 6", metric="tiny_imagenet"),
+    TaskSpec("cifar10-cifar10-10k", "cifar10", "cifar10", RGB32, about="the same for a CPU: 10,000 images", most=_FEW),
+    TaskSpec("cifar10-cifar10-10k-tiny", "cifar10", "cifar10", RGB32, metric="tiny_imagenet", most=_FEW,
+             about="the same for a CPU: 10,000 images"),
+    TaskSpec("omniglot-omniglot", "omniglot_small", "omniglot_small", GREY28, "resize", ("sample", "full"),
+             "metric transfer, few-shot: see `few_shot`"),
+    TaskSpec("tiny-tiny", "tiny_imagenet", "tiny_imagenet", RGB32, about="metric transfer, table 7: see `few_shot`"),
     TaskSpec("cifar10-cinic10", "cifar10", "cinic10", RGB32, about="stands in for the private sets of FAN, section 4.2"),
     *(TaskSpec(f"{a}-{b}", a, b, (3, 96, 96), about="Office-Caltech-10, transductive: the test set is the whole target")
       for a in _OFFICE for b in _OFFICE if a != b),

@@ -27,7 +27,7 @@ from .training import Batch, Measure, Method, Model, Plan, descend, make_optimis
 # %% auto #0
 __all__ = ['RIVALS', 'WEIGHTS', 'RATES', 'TABLE4', 'TABLE3', 'log_probabilities', 'squared_disagreement', 'divergence',
            'mean_entropy', 'ramp_up', 'Config', 'contrast', 'Consistency', 'still', 'PiModel', 'MeanTeacher', 'unit',
-           'adversarial', 'VAT', 'EntropyVAT', 'PseudoLabel', 'most_confident', 'started', 'fit']
+           'adversarial', 'VAT', 'EntropyVAT', 'self_training', 'PseudoLabel', 'most_confident', 'started', 'fit']
 
 # %% ../nbs/34_consistency.ipynb #a8cadaff
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ RIVALS: dict[str, type[Consistency]] = {}  # by the name that a configuration ha
 WEIGHTS = {"supervised": 0.0, "pi": 20.0, "mean_teacher": 8.0, "vat": 0.3, "vat_em": 0.3, "pseudo_label": 1.0}
 RATES = {"supervised": 3e-3, "pi": 3e-4, "mean_teacher": 4e-4, "vat": 3e-3, "vat_em": 3e-3, "pseudo_label": 3e-4}
 
-# %% ../nbs/34_consistency.ipynb #fd2d8c10
+# %% ../nbs/34_consistency.ipynb #39443cfc
 @dataclass(frozen=True)
 class Config:
     "A rival, and its constants: those of the public code (Oliver et al. 2018), or as said. ValueError for what cannot be."
@@ -77,7 +77,7 @@ class Config:
     decay_at: float = 0.8  # the share of the training after which the rate falls to a fifth
     weight: float | None = None  # of the loss on unlabelled images; None: the rival's own, `WEIGHTS`
     warm_up: float = 0.4  # the share of the training in which `weight` rises to its full value
-    entropy: float = 0.06  # vat_em: weight of the entropy
+    entropy: float = 0.1  # vat_em: weight of the entropy
     teacher: float = 0.95  # mean_teacher: how much of it stays at each step
     threshold: float = 0.95  # pseudo_label: how sure the network has to be
     epsilon: float = 0.108  # vat: length of the change, as a share of the image's contrast
@@ -93,15 +93,17 @@ class Config:
         for name in ("steps", "batch_size", "epsilon", "probe", "warm_up", "most"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("teacher", "threshold", "decay_at", "noise"):
+        for name in ("teacher", "threshold", "decay_at", "noise", "momentum"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be from 0 to 1")
-        if (self.rate or 1) <= 0 or (self.weight or 0) < 0 or self.entropy < 0:
-            raise ValueError("the rate must be positive; weights must not be negative")
+        if (self.rate is not None and self.rate <= 0) or (self.weight is not None and self.weight < 0) or self.entropy < 0:
+            raise ValueError(f"rate={self.rate} must be positive; weight={self.weight} and entropy={self.entropy} not negative")
+        if self.rival == "supervised" and self.weight:
+            raise ValueError(f"weight={self.weight}: `supervised` has no loss on unlabelled images")
         if self.start is not None and self.start.propagation == "none":
             raise ValueError("start: a metric transfer without propagation has no pseudo-labels to start from")
 
-# %% ../nbs/34_consistency.ipynb #10bfb67f
+# %% ../nbs/34_consistency.ipynb #edacebe8
 def contrast(images: Tensor) -> Tensor:
     "The standard deviation of the pixels of each image (N,C,H,W), as (N,1,1,1)."
     return images.flatten(1).std(1, correction=0)[:, None, None, None]
@@ -124,27 +126,32 @@ class Consistency(Method):
         images = VIEWS[self.config.view](images).float()
         return images + self.config.noise * contrast(images) * torch.randn_like(images)
 
-    def disagreement(self, images: Tensor, seen: Tensor, logits: Tensor) -> Tensor:
-        "The loss on unlabelled images (B,C,H,W), whose view `seen` (B,C,H,W) has the logits (B, classes)."
+    def again(self, network: nn.Module, labelled: Tensor, unlabelled: Tensor) -> Tensor:
+        "The logits (B, classes) of another view of the unlabelled images, which go through `network` beside the labelled ones."
+        return network(torch.cat([self.view(labelled), self.view(unlabelled)]))[len(labelled) :]
+
+    def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        "The losses on unlabelled images (B,C,H,W), whose view `seen` (B,C,H,W) has the logits (B, classes)."
         raise NotImplementedError
 
     def losses(self, labelled: Batch, unlabelled: Batch) -> dict[str, Tensor]:
-        "Label loss and, for all but `supervised`, consistency loss, without its weight."
+        "Label loss and, for all but `supervised`, consistency loss (and entropy loss), without their weights."
         assert labelled.labels is not None
         known = self.view(labelled.images)
-        if not self.weight:
+        if self.config.rival == "supervised":
             return {"label loss": cross_entropy(self.network(known).float(), labelled.labels)}
         seen = self.view(unlabelled.images)
         answers, others = self.network(torch.cat([known, seen])).split([len(known), len(seen)])
-        label_loss = cross_entropy(answers.float(), labelled.labels)
-        return {"label loss": label_loss, "consistency loss": self.disagreement(unlabelled.images, seen, others)}
+        told = {"label loss": cross_entropy(answers.float(), labelled.labels)}
+        return told | self.disagreement(labelled.images, unlabelled.images, seen, others)
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
-        "One update of half the label loss (which the public code has) plus `weight` times the consistency loss."
-        set_rate(self.optimisers[0], self.rate * torch.where(progress < self.config.decay_at, 1.0, 0.2))
+        "One update of the label loss, `weight` times the consistency loss (ramped up), and `entropy` times the entropy loss."
+        c = self.config
+        set_rate(self.optimisers[0], self.rate * torch.where(progress < c.decay_at, 1.0, 0.2))
         losses = self.losses(labelled, unlabelled)
-        factor = self.weight * ramp_up(progress, self.config.warm_up)
-        descend(self.optimisers[0], losses["label loss"] / 2 + factor * losses.get("consistency loss", 0.0))
+        factors: dict[str, Any] = {"consistency loss": self.weight * ramp_up(progress, c.warm_up), "entropy loss": c.entropy}
+        descend(self.optimisers[0], torch.stack([factors.get(name, 1.0) * loss for name, loss in losses.items()]).sum())
         self.remember()
         return losses
 
@@ -166,10 +173,10 @@ class Consistency(Method):
 
 RIVALS["supervised"] = Consistency
 
-# %% ../nbs/34_consistency.ipynb #a77218d8
+# %% ../nbs/34_consistency.ipynb #37a358cb
 @contextlib.contextmanager
 def still(network: nn.Module) -> Iterator[None]:
-    "Inside, batch normalisation uses the batch's statistics, and remembers nothing of them."
+    "Inside, batch normalisation uses the batch's statistics, and its running ones do not move."
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [m.momentum for m in norms]
     for m in norms:
@@ -180,15 +187,15 @@ def still(network: nn.Module) -> Iterator[None]:
         for m, momentum in zip(norms, momenta, strict=True):
             m.momentum = momentum
 
-# %% ../nbs/34_consistency.ipynb #6889dd67
+# %% ../nbs/34_consistency.ipynb #cb16fa75
 class PiModel(Consistency):
     "Laine and Aila 2017: the same answer for another view."
 
-    def disagreement(self, images: Tensor, seen: Tensor, logits: Tensor) -> Tensor:
+    def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
         "Squared, with the answers for another view."
         with torch.no_grad(), still(self.network):
-            again = self.network(self.view(images))
-        return squared_disagreement(logits, again)
+            told = self.again(self.network, labelled, unlabelled)
+        return {"consistency loss": squared_disagreement(logits, told)}
 
 
 class MeanTeacher(Consistency):
@@ -198,10 +205,11 @@ class MeanTeacher(Consistency):
         super().__init__(seen, config)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
 
-    def disagreement(self, images: Tensor, seen: Tensor, logits: Tensor) -> Tensor:
+    def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
         "Squared, with the teacher's answers for another view."
         with torch.no_grad():
-            return squared_disagreement(logits, self.average(self.view(images)))
+            told = self.again(self.average, labelled, unlabelled)
+        return {"consistency loss": squared_disagreement(logits, told)}
 
     def remember(self) -> None:
         "The teacher follows."
@@ -214,49 +222,67 @@ class MeanTeacher(Consistency):
 
 RIVALS |= {"pi": PiModel, "mean_teacher": MeanTeacher}
 
-# %% ../nbs/34_consistency.ipynb #33a2cbd8
+# %% ../nbs/34_consistency.ipynb #f398eeab
 def unit(change: Tensor) -> Tensor:
     "(N,C,H,W), each image's entries divided by their root mean square."
     return change / change.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-20)
 
 
-def adversarial(predict: Callable[[Tensor], Tensor], images: Tensor, logits: Tensor, probe: float) -> Tensor:
-    """The change (N,C,H,W), of root mean square 1, of float images (N,C,H,W) that alters the answers `logits` (N,C) most: one
-    step of the power method, by a finite difference that is `probe` times the images' contrast."""
-    change = unit(torch.randn_like(images)).requires_grad_()
-    told = divergence(predict(images + probe * contrast(images) * change), logits.detach())
-    return unit(torch.autograd.grad(told, change)[0])
+def adversarial(
+    predict: Callable[[Tensor], Tensor], images: Tensor, logits: Tensor, probe: float, steps: int = 1
+) -> Tensor:  # fmt: skip
+    """The change (N,C,H,W), of root mean square 1, of float images (N,C,H,W) that alters the answers `logits` (N,C) most: steps
+    of the power method, by a finite difference that is `probe` times the images' contrast."""
+    change = unit(torch.randn_like(images))
+    for _ in range(steps):
+        change.requires_grad_()
+        told = divergence(predict(images + probe * contrast(images) * change), logits.detach())
+        change = unit(torch.autograd.grad(told, change)[0])
+    return change
 
 
 class VAT(Consistency):
     "Miyato et al. 2017: the same answer after the worst of all small changes."
 
-    def disagreement(self, images: Tensor, seen: Tensor, logits: Tensor) -> Tensor:
-        "The divergence from the answers for the images as they are to those for the changed ones."
-        with still(self.network):
-            change = adversarial(self.network, seen, logits, self.config.probe)
-            changed = self.network(seen + self.config.epsilon * contrast(seen) * change)
-        return divergence(changed, logits.detach())
+    def worst(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        "Logits (B, classes) of a view (B,C,H,W), a constant, and of the same after the change that one step finds."
+        # in float32, for bfloat16 cannot resolve the probe; and all passes of the same images, whose statistics then agree
+        with still(self.network), torch.autocast(seen.device.type, enabled=False):
+            with torch.no_grad():
+                clean = self.network(seen)
+            change = adversarial(self.network, seen, clean, self.config.probe)
+            return clean, self.network(seen + self.config.epsilon * contrast(seen) * change)
+
+    def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        "The divergence from the answers for a view to those for the same, changed."
+        clean, changed = self.worst(seen)
+        return {"consistency loss": divergence(changed, clean)}
 
 
 RIVALS["vat"] = VAT
 
-# %% ../nbs/34_consistency.ipynb #e46f8cda
+# %% ../nbs/34_consistency.ipynb #eb34582f
 class EntropyVAT(VAT):
-    "VAT, and the entropy of the answers."
+    "VAT, and the entropy of the answers for the changed images (as in the public code)."
 
-    def disagreement(self, images: Tensor, seen: Tensor, logits: Tensor) -> Tensor:
-        "VAT's, and the entropy with its weight; both are multiplied by `weight`, by which the entropy's is divided here."
-        return super().disagreement(images, seen, logits) + self.config.entropy / self.weight * mean_entropy(logits)
+    def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        "VAT's, and the entropy, which has a weight of its own and is not ramped up."
+        clean, changed = self.worst(seen)
+        return {"consistency loss": divergence(changed, clean), "entropy loss": mean_entropy(changed)}
+
+
+def self_training(logits: Tensor, threshold: float) -> Tensor:
+    "Cross-entropy of logits (N,C) with their own answers, where these are more probable than `threshold`; 0 for the others."
+    sure, answer = logits.detach().float().softmax(1).max(1)
+    return (cross_entropy(logits.float(), answer, reduction="none") * (sure > threshold)).mean()
 
 
 class PseudoLabel(Consistency):
     "Lee 2013: the network's own answer is the truth where it is sure."
 
-    def disagreement(self, images: Tensor, seen: Tensor, logits: Tensor) -> Tensor:
-        "Cross-entropy with the own answers, where they are more probable than `threshold`; 0 for the others."
-        sure, answer = logits.detach().float().softmax(1).max(1)
-        return (cross_entropy(logits.float(), answer, reduction="none") * (sure > self.config.threshold)).mean()
+    def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        "`self_training`."
+        return {"consistency loss": self_training(logits, self.config.threshold)}
 
 
 RIVALS |= {"vat_em": EntropyVAT, "pseudo_label": PseudoLabel}
@@ -289,7 +315,7 @@ def started(task: Task, pseudo: Pseudo, most: int, balanced: bool = False) -> Ta
     hidden = None if task.hidden is None else task.hidden[others]
     return dataclasses.replace(task, labelled=pool, unlabelled=rest.subset(others), hidden=hidden, labelled_test=None)
 
-# %% ../nbs/34_consistency.ipynb #7f59dc05
+# %% ../nbs/34_consistency.ipynb #df27fc93
 def fit(
     task: Task, config: Config | None = None, seed: int = 0, *, metric: Model | None = None, measure: Measure | None = None,
     checkpoint: Path | None = None, **plan: Any,
@@ -298,11 +324,13 @@ def fit(
     so. `plan` are options of `training.Plan`. Raises what `training.fit` and `metric_transfer.transfer_metric` raise."""
     config, learned = config or Config(), task
     if config.start is not None:
+        if config.most + config.batch_size > len(task.unlabelled):
+            raise ValueError(f"most={config.most} leaves no batch of the {len(task.unlabelled)} images unlabelled: take fewer")
         _, pseudo = metric_transfer.transfer_metric(task, config.start, seed, metric=metric, checkpoint=checkpoint, **plan)
         assert pseudo is not None
         learned = started(task, pseudo, config.most, config.balanced)
-        learned = dataclasses.replace(learned, name=f"{task.name} {metric_transfer.content(learned)}")
-    learned = dataclasses.replace(learned, labelled=repeated(learned.labelled, config.batch_size))
+    name = f"{task.name} {metric_transfer.content(learned)}"  # what a checkpoint is held against
+    learned = dataclasses.replace(learned, name=name, labelled=repeated(learned.labelled, config.batch_size))
     chosen = Plan(config.steps, config.batch_size, seed, checkpoint=checkpoint, **plan)
     make = lambda seen, c: RIVALS[c.rival](seen, c)
     return training.fit(make, learned, config, chosen, measure or training.test_accuracy(task))

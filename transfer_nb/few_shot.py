@@ -22,7 +22,7 @@ from .training import Measure, Method, Model
 # %% auto #0
 __all__ = ['SHARES', 'Answer', 'Pick', 'TABLE7', 'of_classes', 'halves', 'split_classes', 'Episode', 'draw_episode', 'Features',
            'nearest', 'regression', 'shots_alone', 'spread', 'frozen', 'tuned', 'Config', 'drawn_episodes',
-           'features_of', 'over_episodes', 'answers', 'FewShot', 'fit', 'judged']
+           'features_of', 'over_episodes', 'interval', 'answers', 'check_classes', 'FewShot', 'fit', 'judged']
 
 # %% ../nbs/33_few_shot.ipynb #1d987990
 SHARES = (0.64, 0.16)  # of the classes: base, validation; the rest is novel
@@ -82,7 +82,7 @@ def draw_episode(test: Domain, ways: int, shots: int, queries: int, generator: t
     labels = [torch.cat([torch.full((len(m),), c) for c, m in enumerate(part)]) for part in parts]
     return Episode(classes, torch.cat(parts[0]), labels[0], torch.cat(parts[1]), labels[1])
 
-# %% ../nbs/33_few_shot.ipynb #2c6a8f64
+# %% ../nbs/33_few_shot.ipynb #d4314936
 class Features(NamedTuple):
     "Unit vectors of a test set (T,D) and of the unlabelled images (U,D)."
 
@@ -95,17 +95,19 @@ def nearest(found: Features, e: Episode) -> Tensor:
     return e.shot_labels[(found.test[e.queries] @ found.test[e.shots].T).argmax(1)]
 
 
-def regression(x: Tensor, labels: Tensor, weights: Tensor, asked: Tensor, strength: float = 10.0) -> Tensor:
-    "Classes (M,) of `asked` (M,D) by a logistic regression on (N,D) with labels and weights (N,); `strength`: 1 / L2 penalty."
+def regression(x: Tensor, labels: Tensor, weights: Tensor, asked: Tensor, strength: float = 5000.0) -> Tensor:
+    """Classes (M,) of `asked` (M,D) by logistic regression on (N,D) with labels and weights (N,): the smallest sum of `strength`
+    times the weighted mean of the losses and half the squared coefficients."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=strength, max_iter=500).fit(x.numpy(), labels.numpy(), weights.numpy())
+    model = LogisticRegression(C=strength, max_iter=500)
+    model.fit(x.numpy(), labels.numpy(), (weights.double() / weights.double().sum()).numpy())
     return torch.from_numpy(model.predict(asked.numpy()))
 
 
-def shots_alone(found: Features, e: Episode) -> Tensor:
+def shots_alone(found: Features, e: Episode, strength: float = 5000.0) -> Tensor:
     "Classes (ways·queries,) by a classifier that is trained on the shots."
-    return regression(found.test[e.shots], e.shot_labels, torch.ones(len(e.shots)), found.test[e.queries])
+    return regression(found.test[e.shots], e.shot_labels, torch.ones(len(e.shots)), found.test[e.queries], strength)
 
 
 def spread(found: Features, e: Episode, config: metric_transfer.Config) -> Pseudo:
@@ -113,13 +115,14 @@ def spread(found: Features, e: Episode, config: metric_transfer.Config) -> Pseud
     return propagate(found.test[e.shots], e.shot_labels, found.crowd, len(e.classes), config)
 
 
-def frozen(found: Features, e: Episode, config: metric_transfer.Config) -> Tensor:
+def frozen(found: Features, e: Episode, config: metric_transfer.Config, strength: float = 5000.0) -> Tensor:
     "Classes (ways·queries,) by a classifier that is trained on shots and pseudo-labels, weighted by confidence (10)."
     pseudo = spread(found, e, config)
     kept = (pseudo.confidence >= config.least).nonzero().flatten()
     x = torch.cat([found.test[e.shots], found.crowd[kept]])
     labels = torch.cat([e.shot_labels, pseudo.labels[kept]])
-    return regression(x, labels, torch.cat([torch.ones(len(e.shots)), pseudo.confidence[kept]]), found.test[e.queries])
+    sure = pseudo.confidence[kept] if config.weighted else torch.ones(len(kept))
+    return regression(x, labels, torch.cat([torch.ones(len(e.shots)), sure]), found.test[e.queries], strength)
 
 # %% ../nbs/33_few_shot.ipynb #9e736122
 def tuned(task: Task, metric: Model, e: Episode, config: metric_transfer.Config) -> Tensor:
@@ -132,7 +135,7 @@ def tuned(task: Task, metric: Model, e: Episode, config: metric_transfer.Config)
     model = metric_transfer.fit(episode, config, metric=metric, measure=lambda method, step: {}, device=device, show=False)
     return model.predict(task.test.images[e.queries])
 
-# %% ../nbs/33_few_shot.ipynb #0bd8dae3
+# %% ../nbs/33_few_shot.ipynb #93e5fafc
 @dataclass(frozen=True)
 class Config:
     "Episodes, and how they are solved: section 4.3. ValueError for what cannot be."
@@ -140,16 +143,17 @@ class Config:
     transfer: metric_transfer.Config = metric_transfer.Config(metric=pretext.Config(network="conv4"))
     ways: int = 5
     shots: int = 1
-    queries: int = 15  # of each class; not given: that of Ren et al. 2018
+    queries: int = 5  # of each class; not given: that of the code of Ren et al. 2018
     episodes: int = 300
     tuned: bool = True  # train the network in each episode; not: a classifier on its features
+    strength: float = 5000.0  # of that classifier: what its mean loss is multiplied by; ours, so large that it holds back little
 
     def __post_init__(self) -> None:
-        for name in ("shots", "queries", "episodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        if self.ways < 2:
-            raise ValueError(f"ways={self.ways} must be at least 2")
+        for name, least in (("shots", 1), ("queries", 1), ("episodes", 2), ("ways", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
+        if self.strength <= 0:
+            raise ValueError(f"strength={self.strength} must be positive")
         if self.transfer.propagation != "spectral":
             raise ValueError(f"propagation={self.transfer.propagation!r}: few-shot recognition here is spectral")
 
@@ -158,7 +162,7 @@ class Config:
         "Of learning the metric."
         return self.transfer.metric.steps
 
-# %% ../nbs/33_few_shot.ipynb #d176319f
+# %% ../nbs/33_few_shot.ipynb #40c8720e
 Answer = Callable[[Episode], Tensor]
 
 
@@ -176,22 +180,42 @@ def features_of(model: Model, task: Task) -> Features:
     return Features(model.features(task.test.images), model.features(task.unlabelled.images))
 
 
-def over_episodes(task: Task, config: Config, answer: Answer) -> tuple[float, float]:
-    "Mean accuracy, and 1.96 standard errors, of what `answer` says to the queries of each episode."
-    rates = torch.tensor([float((answer(e) == e.query_labels).double().mean()) for e in drawn_episodes(task, config)])
+def over_episodes(task: Task, config: Config, answer: Answer) -> Tensor:
+    "Accuracies (episodes,) of what `answer` says to the queries of each episode."
+    rates = [float((answer(e) == e.query_labels).double().mean()) for e in drawn_episodes(task, config)]
+    return torch.tensor(rates, dtype=torch.float64)
+
+
+def interval(rates: Tensor) -> tuple[float, float]:
+    "Mean of accuracies (episodes,), or of differences of them, and 1.96 standard errors."
     return float(rates.mean()), float(1.96 * rates.std() / len(rates) ** 0.5)
 
-# %% ../nbs/33_few_shot.ipynb #9578b29f
+# %% ../nbs/33_few_shot.ipynb #3820fae8
 def answers(task: Task, metric: Model, config: Config) -> dict[str, Answer]:
     "The three ways to answer, by name."
     found, transfer = features_of(metric, task), config.transfer
     return {
         "nearest": lambda e: nearest(found, e),
-        "shots": lambda e: shots_alone(found, e),
-        "propagated": lambda e: tuned(task, metric, e, transfer) if config.tuned else frozen(found, e, transfer),
+        "shots": lambda e: shots_alone(found, e, config.strength),
+        "propagated": lambda e: (
+            tuned(task, metric, e, transfer) if config.tuned else frozen(found, e, transfer, config.strength)
+        ),
     }
 
-# %% ../nbs/33_few_shot.ipynb #5582022c
+# %% ../nbs/33_few_shot.ipynb #06d9ccd8
+def check_classes(task: Task, config: Config) -> None:
+    "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
+    if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
+        raise ValueError(f"{task.name}: few-shot recognition is of new classes: call `split_classes`")
+    least = int(task.test.labels.bincount(minlength=len(task.test.classes)).min())
+    if len(task.test.classes) < config.ways or least <= config.shots:
+        asked = f"{config.ways} ways and {config.shots} shots"
+        raise ValueError(f"{task.name} has {len(task.test.classes)} new classes of at least {least} images: too few for {asked}")
+    first = next(drawn_episodes(task, config))
+    few = Domain(task.test.name, task.test.images[first.shots], first.shot_labels, tuple(map(str, range(config.ways))))
+    metric_transfer.check_counts(dataclasses.replace(task, labelled=few), config.transfer)
+
+
 class FewShot(Method):
     "A learned metric, with the configuration of the episodes that it is judged by."
 
@@ -211,7 +235,7 @@ def fit(
     """Learn the metric of a task that `split_classes` made; it is kept beside `checkpoint`. (`measure` is not used: there are no
     class logits to be measured.) Raises what `pretext.fit` raises, and ValueError where no episode can be drawn."""
     config = config or Config()
-    next(drawn_episodes(task, config))
+    check_classes(task, config)
     quiet = {k: v for k, v in plan.items() if k not in ("tell", "every")}
     folder = checkpoint.parent if checkpoint else None
     metric = metric_transfer.learned_metric(task, config.transfer.metric, seed, folder, **quiet)
@@ -225,7 +249,7 @@ def judged(model: Model, task: Task, way: str) -> list[Pick]:
     "Mean accuracy over episodes, and 1.96 standard errors, of `propagated`, `nearest` or `shots`."
     method: Any = model.method
     metric = dataclasses.replace(model, method=method.metric)
-    mean, error = over_episodes(task, method.config, answers(task, metric, method.config)[way])
+    mean, error = interval(over_episodes(task, method.config, answers(task, metric, method.config)[way]))
     return [("accuracy", "last", mean), ("interval", "last", error)]
 
 # %% ../nbs/33_few_shot.ipynb #2375d596

@@ -33,8 +33,8 @@ __all__ = ['PROPAGATIONS', 'LABELS', 'TABLE1', 'TABLE2', 'TABLE6', 'class_means'
            'nearest_neighbours', 'similarity_graph', 'components', 'Pieces', 'pieces', 'normalised', 'orthogonal',
            'leading_eigenpairs', 'Spectrum', 'spectral_embedding', 'spectral_votes', 'confidence', 'Config', 'Pseudo',
            'warn_of_twins', 'propagate', 'weighted_loss', 'Classifier', 'pseudo_labelled', 'alone', 'content',
-           'metric_name', 'learned_metric', 'check_counts', 'propagated', 'kept', 'transfer_metric', 'fit', 'slowly',
-           'bench']
+           'metric_name', 'learned_metric', 'check_counts', 'weights_of', 'propagated', 'kept', 'transfer_metric',
+           'fit', 'slowly', 'bench']
 
 # %% ../nbs/30_metric_transfer.ipynb #7ece5202
 def class_means(labels: Tensor, classes: int) -> Tensor:
@@ -384,7 +384,7 @@ def learned_metric(task: Task, config: pretext.Config, seed: int = 0, folder: Pa
     with alone(path):
         return pretext.fit(task, config, seed, checkpoint=path, **plan)
 
-# %% ../nbs/30_metric_transfer.ipynb #3e8973a3
+# %% ../nbs/30_metric_transfer.ipynb #eca555a7
 def check_counts(task: Task, config: Config) -> None:
     "ValueError where a class has no label, or there are too few images for the neighbours or the eigenvectors."
     assert task.labelled.labels is not None
@@ -394,6 +394,14 @@ def check_counts(task: Task, config: Config) -> None:
     for name, needed in least.items() if config.propagation == "spectral" else ():
         if count < needed:
             raise ValueError(f"{name}={getattr(config, name)} is too many for {count} images")
+
+
+def weights_of(metric: Model) -> str:
+    "Sixteen hexadecimal digits: a hash of all that a metric has learned."
+    found = hashlib.sha256()
+    for value in metric.method.state_dict().values():
+        found.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def propagated(task: Task, metric: Model, config: Config) -> Pseudo:
@@ -415,7 +423,7 @@ def kept(path: Path | None, key: str, make: Callable[[], Pseudo]) -> Pseudo:
     training.check_identity({"task and configuration": state["key"]}, {"task and configuration": key}, path)
     return Pseudo(*state["pseudo"])
 
-# %% ../nbs/30_metric_transfer.ipynb #2bc6d144
+# %% ../nbs/30_metric_transfer.ipynb #0a9efa4b
 def transfer_metric(
     task: Task, config: Config, seed: int = 0, *, metric: Model | None = None, checkpoint: Path | None = None, **plan: Any
 ) -> tuple[Model | None, Pseudo | None]:  # fmt: skip
@@ -427,7 +435,7 @@ def transfer_metric(
         metric = learned_metric(task, config.metric, seed, checkpoint.parent if checkpoint else None, **quiet)
     if metric is None or config.propagation == "none":
         return metric, None
-    path, key = checkpoint and checkpoint.with_suffix(".pseudo.pt"), content(task, config, seed)
+    path, key = checkpoint and checkpoint.with_suffix(".pseudo.pt"), content(task, config, seed, weights_of(metric))
     return metric, kept(path, key, functools.partial(propagated, task, metric, config))
 
 

@@ -103,7 +103,7 @@ class Config:
         if self.start is not None and self.start.propagation == "none":
             raise ValueError("start: a metric transfer without propagation has no pseudo-labels to start from")
 
-# %% ../nbs/34_consistency.ipynb #edacebe8
+# %% ../nbs/34_consistency.ipynb #c611b7c3
 def contrast(images: Tensor) -> Tensor:
     "The standard deviation of the pixels of each image (N,C,H,W), as (N,1,1,1)."
     return images.flatten(1).std(1, correction=0)[:, None, None, None]
@@ -114,7 +114,7 @@ class Consistency(Method):
 
     def __init__(self, seen: Task, config: Config):
         super().__init__()
-        self.config, self.shape = config, seen.shape
+        self.config = config
         encoder, width = networks.encoder(config.network, seen.shape)
         self.network = nn.Sequential(encoder, nn.Linear(width, len(seen.labelled.classes)))
         self.rate = RATES[config.rival] if config.rate is None else config.rate

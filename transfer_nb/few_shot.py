@@ -20,7 +20,7 @@ from .metric_transfer import Pseudo, propagate
 from .training import Measure, Method, Model
 
 # %% auto #0
-__all__ = ['SHARES', 'Answer', 'Pick', 'TABLE7', 'of_classes', 'halves', 'split_classes', 'Episode', 'draw_episode', 'Features',
+__all__ = ['SHARES', 'Answer', 'TABLE7', 'of_classes', 'halves', 'split_classes', 'Episode', 'draw_episode', 'Features',
            'nearest', 'regression', 'shots_alone', 'spread', 'frozen', 'tuned', 'Config', 'drawn_episodes',
            'features_of', 'over_episodes', 'interval', 'answers', 'check_classes', 'FewShot', 'fit', 'judged']
 
@@ -202,7 +202,7 @@ def answers(task: Task, metric: Model, config: Config) -> dict[str, Answer]:
         ),
     }
 
-# %% ../nbs/33_few_shot.ipynb #06d9ccd8
+# %% ../nbs/33_few_shot.ipynb #02c7c70d
 def check_classes(task: Task, config: Config) -> None:
     "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
     if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
@@ -242,11 +242,8 @@ def fit(
     return Model(FewShot(metric.method, config), metric.task, metric.history)
 
 
-Pick = tuple[str, str, float]  # metric, which step, value
-
-
-def judged(model: Model, task: Task, way: str) -> list[Pick]:
-    "Mean accuracy over episodes, and 1.96 standard errors, of `propagated`, `nearest` or `shots`."
+def judged(model: Model, task: Task, way: str) -> list[tuple[str, str, float]]:
+    "What is recorded (name, step, value): mean accuracy over episodes, and 1.96 standard errors, of a way to answer."
     method: Any = model.method
     metric = dataclasses.replace(model, method=method.metric)
     mean, error = interval(over_episodes(task, method.config, answers(task, metric, method.config)[way]))

@@ -12,24 +12,29 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 # %% auto #0
-__all__ = ['VIEWS', 'uniform', 'random_affine', 'jitter', 'cut_out', 'random_crop', 'flip', 'grey', 'colour_jitter', 'digit_view',
-           'photo_view', 'moved_view']
+__all__ = ['VIEWS', 'uniform', 'resampled', 'random_affine', 'jitter', 'cut_out', 'random_crop', 'flip', 'grey', 'colour_jitter',
+           'digit_view', 'photo_view', 'moved_view']
 
 # %% ../nbs/03_augment.ipynb #1eedf237
 def uniform(n: int, low: float, high: float, like: Tensor, *rest: int) -> Tensor:
     "n independent numbers (n, *rest) between `low` and `high`, on the device of `like`."
     return low + (high - low) * torch.rand(n, *rest, device=like.device)
 
-# %% ../nbs/03_augment.ipynb #d81730e9
+# %% ../nbs/03_augment.ipynb #43a28774
+def resampled(x: Tensor, matrix: Tensor) -> Tensor:
+    "Images (N,C,H,W) at the places where maps (N,2,3) take the square from -1 to 1; beyond the border is the border's colour."
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would be off by thousandths of the width
+        grid = affine_grid(matrix.float(), list(x.shape), align_corners=False)
+        return grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
+
+
 def random_affine(x: Tensor, turn: float, zoom: float, shift: float) -> Tensor:
     """Each image (N,C,H,W) turned by up to `turn` radians, scaled by up to exp(±`zoom`) and moved by up to `shift` of its size;
     what comes in at the border is the border's colour."""
     n = len(x)
     angle, scale = uniform(n, -turn, turn, x), torch.exp(uniform(n, -zoom, zoom, x))
     cos, sin, move = torch.cos(angle) * scale, torch.sin(angle) * scale, uniform(n, -2 * shift, 2 * shift, x, 2)
-    matrix = torch.stack([torch.stack([cos, -sin, move[:, 0]], 1), torch.stack([sin, cos, move[:, 1]], 1)], 1)
-    grid = affine_grid(matrix, list(x.shape), align_corners=False)
-    return grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
+    return resampled(x, torch.stack([torch.stack([cos, -sin, move[:, 0]], 1), torch.stack([sin, cos, move[:, 1]], 1)], 1))
 
 # %% ../nbs/03_augment.ipynb #91364a11
 def jitter(x: Tensor, strength: float) -> Tensor:
@@ -48,16 +53,14 @@ def cut_out(x: Tensor, side: int) -> Tensor:
     inside = ((rows >= top) & (rows < top + side))[:, :, None] & ((columns >= left) & (columns < left + side))[:, None]
     return torch.where(inside[:, None], 127.5, x)
 
-# %% ../nbs/03_augment.ipynb #1398d9a7
+# %% ../nbs/03_augment.ipynb #1e8a7600
 def random_crop(x: Tensor, least: float = 0.2) -> Tensor:
     "A random part of each image (N,C,H,W), of `least` to 1 of its area, with sides as 3:4 to 4:3, scaled to (H,W)."
     n = len(x)
     area, shape = uniform(n, least, 1, x), torch.exp(uniform(n, -0.2877, 0.2877, x) / 2)  # log(4/3)
     size = torch.stack([area.sqrt() * shape, area.sqrt() / shape], 1).clamp(max=1)  # width and height, as shares
     centre = uniform(n, -1, 1, x, 2) * (1 - size)
-    matrix = torch.cat([torch.diag_embed(size), centre[:, :, None]], 2)
-    grid = affine_grid(matrix, list(x.shape), align_corners=False)
-    return grid_sample(x.float(), grid, padding_mode="border", align_corners=False)
+    return resampled(x, torch.cat([torch.diag_embed(size), centre[:, :, None]], 2))
 
 # %% ../nbs/03_augment.ipynb #00775dc4
 def flip(x: Tensor) -> Tensor:

@@ -173,19 +173,18 @@ class Consistency(Method):
 
 RIVALS["supervised"] = Consistency
 
-# %% ../nbs/34_consistency.ipynb #37a358cb
+# %% ../nbs/34_consistency.ipynb #643c52ad
 @contextlib.contextmanager
 def still(network: nn.Module) -> Iterator[None]:
     "Inside, batch normalisation uses the batch's statistics, and its running ones do not move."
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    momenta = [m.momentum for m in norms]
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.track_running_stats]
     for m in norms:
-        m.momentum = 0.0
+        m.track_running_stats = False
     try:
         yield
     finally:
-        for m, momentum in zip(norms, momenta, strict=True):
-            m.momentum = momentum
+        for m in norms:
+            m.track_running_stats = True
 
 # %% ../nbs/34_consistency.ipynb #cb16fa75
 class PiModel(Consistency):

@@ -213,7 +213,7 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
         ),
     }
 
-# %% ../nbs/33_few_shot.ipynb #c3e1e932
+# %% ../nbs/33_few_shot.ipynb #8e635e62
 def check_classes(task: Task, config: Config) -> None:
     "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
     if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
@@ -256,14 +256,19 @@ def fit(
 
 
 def judged(model: Model, task: Task, way: str) -> list[tuple[str, str, float]]:
-    "What is recorded (name, step, value): mean accuracy over episodes, and 1.96 standard errors, of a way to answer."
+    """What is recorded (name, step, value) of a way to answer: mean accuracy over episodes, and 1.96 standard errors; and the same
+    of its gain over the nearest shot, in the same episodes."""
     method: Any = model.method
     metric = dataclasses.replace(model, method=method.metric)
-    answer = answers(task, metric, method.config, method.seed, method.precision)[way]
+    found = answers(task, metric, method.config, method.seed, method.precision)
     kept = method.kept.with_suffix(f".{way}.json") if method.kept else None
     key = repr((metric_transfer.weights_of(metric), method.config, method.seed, method.precision))
-    mean, error = interval(over_episodes(task, method.config, answer, kept, key))
-    return [("accuracy", "last", mean), ("interval", "last", error)]
+    rates = over_episodes(task, method.config, found[way], kept, key)
+    values = dict(zip(("accuracy", "interval"), interval(rates)))
+    if way != "nearest":
+        gains = rates - over_episodes(task, method.config, found["nearest"])
+        values |= zip(("gain", "gain_interval"), interval(gains))
+    return [(name, "last", value) for name, value in values.items()]
 
 # %% ../nbs/33_few_shot.ipynb #2375d596
 TABLE7 = {  # 1-shot, 5-shot

@@ -213,7 +213,7 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
         ),
     }
 
-# %% ../nbs/33_few_shot.ipynb #8e635e62
+# %% ../nbs/33_few_shot.ipynb #08b21e7d
 def check_classes(task: Task, config: Config) -> None:
     "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
     if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
@@ -256,8 +256,8 @@ def fit(
 
 
 def judged(model: Model, task: Task, way: str) -> list[tuple[str, str, float]]:
-    """What is recorded (name, step, value) of a way to answer: mean accuracy over episodes, and 1.96 standard errors; and the same
-    of its gain over the nearest shot, in the same episodes."""
+    """What is recorded (name, step, value) of a way to answer: mean accuracy over episodes, and 1.96 standard errors; the same of
+    its gain over the nearest shot, in the same episodes."""
     method: Any = model.method
     metric = dataclasses.replace(model, method=method.metric)
     found = answers(task, metric, method.config, method.seed, method.precision)

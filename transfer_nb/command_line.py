@@ -23,19 +23,25 @@ from .experiments import PICKS, Records, Settings, append_csv, choices_text, exe
 from .experiments import table_text
 
 # %% auto #0
-__all__ = ['TABLES', 'PUBLIC_MOST', 'PROPAGATION', 'write_figures', 'show_data', 'run_tables', 'show_table', 'reproduce',
-           'steps_per_second', 'to_device', 'loader_batches', 'bench', 'many_digits', 'bench_propagation',
+__all__ = ['TABLES', 'FIGURES', 'PUBLIC_MOST', 'PROPAGATION', 'write_figures', 'show_data', 'run_tables', 'show_table',
+           'reproduce', 'steps_per_second', 'to_device', 'loader_batches', 'bench', 'many_digits', 'bench_propagation',
            'shared_options', 'run_options', 'table_options', 'parser', 'command', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
 TABLES = dann_tables.TABLES | fan_tables.TABLES | metric_transfer_tables.TABLES
 
-# %% ../nbs/60_command_line.ipynb #f91be7a3
+# %% ../nbs/60_command_line.ipynb #b8f7a3cb
+FIGURES = {
+    "dann": dann_tables.dann_figures, "fan": fan_tables.fan_figures,
+    "metric_transfer": metric_transfer_tables.metric_transfer_figures,
+}  # fmt: skip
+
+
 def write_figures(out: Path, preset: str, folder: Path) -> list[Path]:
     "Draw every figure that the records in `out` allow, and save it to `folder`; the paths."
     from transfer_nb import figures
 
-    found = (*dann_tables.dann_figures(Records(out, "dann"), preset), *fan_tables.fan_figures(Records(out, "fan"), preset))
+    found = [named for paper, drawn in FIGURES.items() for named in drawn(Records(out, paper), preset)]
     return [figures.save(figure, folder / f"{name}.png") for name, figure in found]
 
 # %% ../nbs/60_command_line.ipynb #e37d4479

@@ -16,11 +16,12 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['L2_CHOICES', 'Validator', 'VALIDATORS', 'NEEDS', 'ROWS', 'PROBING', 'accuracy', 'confusion', 'per_class_accuracy',
-           'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi', 'average_precision', 'mean_average_precision',
-           'retrieval_map', 'Calibration', 'calibration', 'fit_logistic', 'Probe', 'balanced_loss', 'domain_probe',
-           'balanced_error', 'proxy_a_distance', 'mean_discrepancy', 'View', 'validator', 'source_risk',
-           'domain_confusion', 'dann', 'a_distance', 'mean_entropy', 'entropy', 'information_maximisation', 'bnm',
-           'neighbour_entropy', 'snd', 'density_ratio', 'dev_risk', 'dev', 'class_ami', 'validate', 'best_step']
+           'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi', 'most_confident', 'average_precision',
+           'mean_average_precision', 'retrieval_map', 'Calibration', 'calibration', 'confidence_calibration',
+           'fit_logistic', 'Probe', 'balanced_loss', 'domain_probe', 'balanced_error', 'proxy_a_distance',
+           'mean_discrepancy', 'View', 'validator', 'source_risk', 'domain_confusion', 'dann', 'a_distance',
+           'mean_entropy', 'entropy', 'information_maximisation', 'bnm', 'neighbour_entropy', 'snd', 'density_ratio',
+           'dev_risk', 'dev', 'class_ami', 'validate', 'best_step']
 
 # %% ../nbs/06_scores.ipynb #6c0e8c86
 def _ids(name: str, ids: Tensor) -> Tensor:
@@ -96,7 +97,13 @@ def nmi(predicted: Tensor, labels: Tensor) -> float:
         return 1.0
     return max(0.0, 2 * (h_predicted + h_labels - _entropy(counts)) / (h_predicted + h_labels))
 
-# %% ../nbs/06_scores.ipynb #aeb64243
+# %% ../nbs/06_scores.ipynb #2d1d0e10
+def most_confident(confidence: Tensor, right: Tensor) -> Tensor:
+    "Accuracy (N,) of the 1, 2, ..., N answers of greatest `confidence` (N,), of which `right` (N,) are right."
+    ranked = right[confidence.argsort(descending=True, stable=True)].double()
+    return ranked.cumsum(0) / torch.arange(1, len(ranked) + 1, device=ranked.device)
+
+
 def average_precision(scores: Tensor, relevant: Tensor) -> float:
     """Area under the precision-recall steps, from 0 to 1, of ranking by `scores` (N,) with `relevant` (N,) boolean. Ties
     share a threshold."""
@@ -127,7 +134,7 @@ def retrieval_map(embeddings: Tensor, labels: Tensor) -> float:
     found = [average_precision(s[o], r[o]) for s, r, o in zip(scores, same, others) if bool(r[o].any())]
     return sum(found) / len(found)
 
-# %% ../nbs/06_scores.ipynb #c8faf7b4
+# %% ../nbs/06_scores.ipynb #82f11aa3
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Per bin of confidence, (bins,) each: its mean `confidence` and its `accuracy` (NaN if empty), the `count` of images;
@@ -144,10 +151,16 @@ def calibration(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Calibr
         raise ValueError("probabilities must be non-negative and sum to 1 in each row; give a softmax of the logits")
     confidence, predicted = probabilities.double().max(1)
     predicted, labels = _pair(predicted, labels)
+    return confidence_calibration(confidence, predicted == labels, bins)
+
+
+def confidence_calibration(confidence: Tensor, right: Tensor, bins: int = 15) -> Calibration:
+    "`calibration`, from the largest probabilities (N,) and whether the answers are right (N,)."
+    confidence = confidence.double()
     which = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
     count = torch.bincount(which, minlength=bins)
     mean_confidence = torch.bincount(which, confidence, minlength=bins) / count
-    mean_accuracy = torch.bincount(which, (predicted == labels).double(), minlength=bins) / count
+    mean_accuracy = torch.bincount(which, right.double(), minlength=bins) / count
     ece = ((mean_accuracy - mean_confidence).abs().nan_to_num() * count).sum() / count.sum()
     return Calibration(mean_confidence, mean_accuracy, count, float(ece))
 

@@ -45,12 +45,12 @@ def own_link(match: re.Match[str]) -> str:
 
 
 def near(match: re.Match[str]) -> str:
-    """A link out of nbs/ as a link to a copy beside the page."""
-    source = ROOT / match[1]
+    """A link out of nbs/ as a link to a copy beside the page; Markdown is shown as it is, since it is no page of these."""
+    source, copy = ROOT / match[1], re.sub(r"\.md$", ".md.txt", match[1])
     if source.is_file():
-        (WORK / match[1]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, WORK / match[1])
-        return "](" + match[1]
+        (WORK / copy).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, WORK / copy)
+        return "](" + copy
     return match[0]
 
 

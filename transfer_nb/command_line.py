@@ -24,8 +24,8 @@ from .experiments import table_text
 
 # %% auto #0
 __all__ = ['TABLES', 'FIGURES', 'PUBLIC_MOST', 'PROPAGATION', 'write_figures', 'show_data', 'run_tables', 'show_table',
-           'reproduce', 'steps_per_second', 'to_device', 'loader_batches', 'bench', 'many_digits', 'bench_propagation',
-           'shared_options', 'run_options', 'table_options', 'parser', 'command', 'main']
+           'reproduce', 'steps_per_second', 'wait', 'to_device', 'loader_batches', 'bench', 'many_digits',
+           'bench_propagation', 'shared_options', 'run_options', 'table_options', 'parser', 'command', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
 TABLES = dann_tables.TABLES | fan_tables.TABLES | metric_transfer_tables.TABLES
@@ -44,7 +44,7 @@ def write_figures(out: Path, preset: str, folder: Path) -> list[Path]:
     found = [named for paper, drawn in FIGURES.items() for named in drawn(Records(out, paper), preset)]
     return [figures.save(figure, folder / f"{name}.png") for name, figure in found]
 
-# %% ../nbs/60_command_line.ipynb #e37d4479
+# %% ../nbs/60_command_line.ipynb #cb81e032
 def show_data(args: argparse.Namespace) -> None:
     "What data is here: counts (training + test images), where, checksum, origin, licence; then the tasks made of it."
     short = lambda entry, k: str(entry[k] or "")[:12] if k == "sha256" else str(entry[k] or "")
@@ -54,9 +54,9 @@ def show_data(args: argparse.Namespace) -> None:
 
 
 def run_tables(names: Sequence[str], args: argparse.Namespace, settings: Settings) -> int:
-    "Make the runs of some tables that have the preset; the number of runs made."
-    tables = [TABLES[n] for n in names if args.preset in TABLES[n].presets]
-    jobs = [j for t in tables for j in plan_jobs(t, args.preset, args.seeds, args.rows, args.columns, args.precision)]
+    "Make the runs of some tables; the number of runs made. ValueError for a preset, a row or a column that one of them lacks."
+    chosen = args.preset, args.seeds, args.rows, args.columns, args.precision
+    jobs = [j for n in names for j in plan_jobs(TABLES[n], *chosen)]
     made = execute(jobs, settings)
     if made:
         print(f"{made} runs made now, {len(jobs) - made} were recorded in {settings.out} already.\n")
@@ -64,7 +64,7 @@ def run_tables(names: Sequence[str], args: argparse.Namespace, settings: Setting
         print(f"All {len(jobs)} runs are recorded in {settings.out}: nothing to do. To repeat them, give another --out.\n")
     return made
 
-# %% ../nbs/60_command_line.ipynb #27855586
+# %% ../nbs/60_command_line.ipynb #bb66076e
 def show_table(name: str, args: argparse.Namespace, out: Path) -> None:
     "Print a table at each preset that has records (or at the one asked for)."
     table = find(name, TABLES, "table")
@@ -79,16 +79,17 @@ def show_table(name: str, args: argparse.Namespace, out: Path) -> None:
 
 
 def reproduce(args: argparse.Namespace, settings: Settings) -> None:
-    "All runs of a preset, then the tables and the figures."
-    started = time.perf_counter()
-    run_tables(list(TABLES), args, settings)
-    for name in (n for n in TABLES if args.preset in TABLES[n].presets):
+    "All runs of a preset, then the tables and the figures. ValueError for a preset that no table has."
+    started, names = time.perf_counter(), [n for n, t in TABLES.items() if args.preset in t.presets]
+    find(args.preset, {p: t for t in TABLES.values() for p in t.presets}, "preset")
+    run_tables(names, args, settings)
+    for name in names:
         show_table(name, args, settings.out)
     for path in write_figures(settings.out, args.preset, settings.out / "figures"):
         print(f"wrote {path}")
     print(f"Took {time.perf_counter() - started:.0f} s.")
 
-# %% ../nbs/60_command_line.ipynb #e4983731
+# %% ../nbs/60_command_line.ipynb #bbd1298a
 def steps_per_second(
     engine: training.Eager, batches: Iterable[tuple[training.Batch, training.Batch]], steps: int, device: torch.device,
     warm: int = 20,
@@ -97,13 +98,19 @@ def steps_per_second(
     started = time.perf_counter()
     for k, (labelled, unlabelled) in enumerate(batches):
         if k == warm:
+            wait(device)
             started = time.perf_counter()
         if k == steps:
             break
         engine(to_device(labelled, device), to_device(unlabelled, device), torch.full((), k / steps, device=device))
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    wait(device)
     return (steps - warm) / (time.perf_counter() - started)
+
+
+def wait(device: torch.device) -> None:
+    "Return when the device has done all that it was given."
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def to_device(batch: training.Batch, device: torch.device) -> training.Batch:
@@ -175,7 +182,7 @@ def bench_propagation(args: argparse.Namespace, settings: Settings) -> None:
         row = {k: f"{v:.4g}" for k, v in found.items()} | hardware
         append_csv(settings.out / "tables" / "propagation.csv", PROPAGATION, [{k: row.get(k, "") for k in PROPAGATION}])
 
-# %% ../nbs/60_command_line.ipynb #06ce3758
+# %% ../nbs/60_command_line.ipynb #3bef3fdb
 def shared_options() -> argparse.ArgumentParser:
     "Options of every command: where the data and the records are."
     shared = argparse.ArgumentParser(add_help=False)
@@ -187,17 +194,15 @@ def shared_options() -> argparse.ArgumentParser:
 def run_options() -> argparse.ArgumentParser:
     "Options of the commands that train."
     runs = argparse.ArgumentParser(add_help=False, parents=[shared_options()])
-    runs.add_argument("--preset", default="quick", help="quick, paper, or best (default: quick)")
+    runs.add_argument("--preset", default="quick", help="quick, paper, best, ... (default: quick)")
     runs.add_argument("--seeds", type=int, help="how many seeds (default: the preset's)")
-    runs.add_argument("--rows", nargs="+", default=(), help="only these rows")
-    runs.add_argument("--columns", nargs="+", default=(), help="only these columns")
     runs.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     runs.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="arithmetic of the training step")
     runs.add_argument("--workers", type=int, default=0, help="runs at once (default: one for each core, or one on a GPU)")
     runs.add_argument("--engine", default="local", help="local, or ray")
     return runs
 
-# %% ../nbs/60_command_line.ipynb #f5a8dbd1
+# %% ../nbs/60_command_line.ipynb #d175ce18
 def table_options() -> argparse.ArgumentParser:
     "Options of the command that shows a table."
     shows = argparse.ArgumentParser(add_help=False, parents=[shared_options()])
@@ -216,14 +221,18 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("data", parents=[shared_options()], help="what data is here: counts, origin, checksums")
     run = commands.add_parser("run", parents=[runs], help="make the runs of an experiment, and record them")
     run.add_argument("name", help="for example dann.table1")
+    run.add_argument("--rows", nargs="+", default=(), help="only these rows")
+    run.add_argument("--columns", nargs="+", default=(), help="only these columns")
     commands.add_parser("table", parents=[table_options()], help="our records beside the paper's numbers")
-    commands.add_parser("reproduce", parents=[runs], help="all runs of a preset, the tables and the figures (in ./reproduced)")
-    bench = commands.add_parser("bench", parents=[runs], help="how fast the training loop is here, or label propagation")
+    every = commands.add_parser("reproduce", parents=[runs], help="all runs of a preset, tables and figures (in ./reproduced)")
+    every.set_defaults(rows=(), columns=())
+    bench = commands.add_parser("bench", parents=[shared_options()], help="how fast the loop is here, or label propagation")
+    bench.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     bench.add_argument("what", nargs="?", default="loop", choices=["loop", "propagation"])
     bench.add_argument("--count", type=int, nargs="+", default=[50_000], help="images to propagate labels to (default: 50,000)")
     return top
 
-# %% ../nbs/60_command_line.ipynb #48b7c792
+# %% ../nbs/60_command_line.ipynb #f444b959
 def command(args: argparse.Namespace) -> None:
     "Do what a parsed command line asks for."
     out = args.out or Path("reproduced" if args.command == "reproduce" else "results")
@@ -231,6 +240,8 @@ def command(args: argparse.Namespace) -> None:
         return show_data(args)
     if args.command == "table":
         return show_table(args.name, args, out)
+    if args.command == "bench":
+        return (bench_propagation if args.what == "propagation" else bench)(args, Settings(out, args.data, args.device))
     settings = Settings(out, args.data, args.device, args.workers, args.engine)
     args.metric, args.pick = None, "last"
     if args.command == "run":
@@ -238,10 +249,8 @@ def command(args: argparse.Namespace) -> None:
         TABLES[args.name].preset(args.preset)
         run_tables([args.name], args, settings)
         show_table(args.name, args, out)
-    elif args.command == "reproduce":
-        reproduce(args, settings)
     else:
-        (bench_propagation if args.what == "propagation" else bench)(args, settings)
+        reproduce(args, settings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

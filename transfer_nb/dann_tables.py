@@ -28,7 +28,7 @@ __all__ = ['SA', 'TABLE1_ROWS', 'SVHN', 'SIGNS', 'MNIST_SVHN', 'FAILS', 'TABLE1_
            'few_alone', 'no_reversal', 'figure4', 'binarised', 'small', 'rendered', 'domain_examples', 'embeddings',
            'dann_figures']
 
-# %% ../nbs/14_dann_tables.ipynb #70601664
+# %% ../nbs/14_dann_tables.ipynb #432fe977
 def changed(config: dann.Config, **values: Any) -> dann.Config:
     "The configuration with other values of some fields; TypeError for a field that it does not have."
     return dataclasses.replace(config, **values)
@@ -40,7 +40,7 @@ def batch_norm(config: dann.Config) -> dann.Config:
 
 
 def source_only(config: dann.Config) -> dann.Config:
-    "The baseline without adaptation, for half as many steps (2,000 to 10,000): its source error settles early."
+    "The baseline without adaptation, for half as many steps, but 2,000 at least where there are so many, and 10,000 at most."
     steps = min(config.steps, max(2000, min(config.steps // 2, 10_000)))
     return dataclasses.replace(dann.source_only(config), steps=steps)
 

@@ -476,9 +476,10 @@ def final_scores(job: Job, model: Model, task: Task) -> list[Score]:
     found = [(job.row.id, *pick) for pick in (*own, *more)]
     return found + [(r.id, *pick) for r in job.guests() if r.score for pick in r.score(model, task)]
 
-# %% ../nbs/09_experiments.ipynb #3f55ef00
+# %% ../nbs/09_experiments.ipynb #6f8f5ccd
 def feature_arrays(model: Model, task: Task, layer: str = "features", most: int = 500) -> Arrays:
-    "`x` float16 (2·most,50), `domain` (0 source, 1 target) and `label`, of held-out images of both domains."
+    """`x` float16 (2·most, 50, or as many as there are features), `domain` (0 source, 1 target) and `label`, of held-out images
+    of both domains."""
     pair = (task.labelled_test or task.labelled, task.test)
     chosen = [some(d, most) for d in pair if d is not None]
     x = torch.cat([model.features(c.images, d, layer=layer) for d, c in enumerate(chosen)]).double()
@@ -827,7 +828,7 @@ def kept(records: Records, place: Place) -> Iterator[tuple[Job, Any]]:
         if records.array_path(job).exists():
             yield job, np.load(records.array_path(job))
 
-# %% ../nbs/09_experiments.ipynb #b49d28b3
+# %% ../nbs/09_experiments.ipynb #c1bacfb4
 def validation_curves(
     table: Table, records: Records, preset: str, column: str, metric: str = "accuracy"
 ) -> dict[str, tuple[Any, Any, Any]]:
@@ -840,6 +841,7 @@ def validation_curves(
             found.setdefault(int(c["step"]), []).append(float(c["value"]))
         if found:
             steps = sorted(found)
-            mean, deviation = (np.array([f(found[s]) for s in steps]) for f in (np.mean, np.std))
-            curves[row.label] = (np.array(steps), mean, deviation)
+            values = [np.array(found[s]) for s in steps]
+            deviation = np.array([v.std(ddof=1) if len(v) > 1 else 0.0 for v in values])
+            curves[row.label] = (np.array(steps), np.array([v.mean() for v in values]), deviation)
     return curves

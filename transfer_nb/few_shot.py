@@ -213,7 +213,7 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
         ),
     }
 
-# %% ../nbs/33_few_shot.ipynb #08b21e7d
+# %% ../nbs/33_few_shot.ipynb #1b1e778c
 def check_classes(task: Task, config: Config) -> None:
     "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
     if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
@@ -257,7 +257,7 @@ def fit(
 
 def judged(model: Model, task: Task, way: str) -> list[tuple[str, str, float]]:
     """What is recorded (name, step, value) of a way to answer: mean accuracy over episodes, and 1.96 standard errors; the same of
-    its gain over the nearest shot, in the same episodes."""
+    its gain, in the same episodes, over the nearest shot, and over a classifier of the shots alone."""
     method: Any = model.method
     metric = dataclasses.replace(model, method=method.metric)
     found = answers(task, metric, method.config, method.seed, method.precision)
@@ -265,9 +265,9 @@ def judged(model: Model, task: Task, way: str) -> list[tuple[str, str, float]]:
     key = repr((metric_transfer.weights_of(metric), method.config, method.seed, method.precision))
     rates = over_episodes(task, method.config, found[way], kept, key)
     values = dict(zip(("accuracy", "interval"), interval(rates)))
-    if way != "nearest":
-        gains = rates - over_episodes(task, method.config, found["nearest"])
-        values |= zip(("gain", "gain_interval"), interval(gains))
+    for name, other in {"gain": "nearest", "gain_over_shots": "shots"}.items() if way != "nearest" else ():
+        if other != way:
+            values |= zip((name, f"{name}_interval"), interval(rates - over_episodes(task, method.config, found[other])))
     return [(name, "last", value) for name, value in values.items()]
 
 # %% ../nbs/33_few_shot.ipynb #2375d596

@@ -141,10 +141,10 @@ def part(task: Task, share: float) -> Task:
     kept = torch.cat([m[: max(1, round(share * len(m)))] for m in members]).sort().values
     return dataclasses.replace(task, unlabelled=task.unlabelled.subset(kept), hidden=labels[kept])
 
-# %% ../nbs/22_fan_tables.ipynb #a7daf712
+# %% ../nbs/22_fan_tables.ipynb #66fb7a3a
 SLOWER = (
-    "FAN's rate in stage one is a tenth of the usual one, with which, in a first run that is not kept, (3) exploded behind a layer"
-    " of 22,050 inputs, and the source itself was not learned"
+    "FAN's rate in stage one is a tenth of the usual one, with which, in a first run that is not kept, (3) exploded behind a"
+    " layer of 22,050 inputs, and the source itself was not learned"
 )
 PRIVATE = "Crawling and Mobile are private sets of the paper's authors"
 STAND_IN = "stands in for the private sets, with LeNet at {} in place of a ResNet-50 at 224×224: not comparable with them"

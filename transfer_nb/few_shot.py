@@ -213,7 +213,7 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
         ),
     }
 
-# %% ../nbs/33_few_shot.ipynb #1b1e778c
+# %% ../nbs/33_few_shot.ipynb #29ed5b5d
 def check_classes(task: Task, config: Config) -> None:
     "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
     if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
@@ -226,7 +226,7 @@ def check_classes(task: Task, config: Config) -> None:
     few = Domain(task.test.name, task.test.images[first.shots], first.shot_labels, tuple(map(str, range(config.ways))))
     metric_transfer.check_counts(dataclasses.replace(task, labelled=few), config.transfer)
 
-
+# %% ../nbs/33_few_shot.ipynb #e5e716aa
 class FewShot(Method):
     "A learned metric, with what it is judged by: the episodes' configuration, seed and precision, and where they are kept."
 

@@ -48,7 +48,7 @@ def pseudo_scores(model: Model, task: Task) -> list[Pick]:
     values = {"pseudo_accuracy": float(right.double().mean()), "pseudo_map": scores.average_precision(pseudo.confidence, right)}
     return [(name, pick, value) for name, value in values.items() for pick in PICKS]
 
-# %% ../nbs/35_metric_transfer_tables.ipynb #5f66f30c
+# %% ../nbs/35_metric_transfer_tables.ipynb #ce6d0724
 def pseudo_arrays(model: Model, task: Task, most: int = 12) -> Arrays:
     """`confidence` (9) and `probability`, the largest of (8), (N,), with `label` and `truth`, (N,), of pseudo-labels; `image`
     (M,C,H,W) and `which` (M,), their places, of the `most` most confident, least confident, and most confidently wrong ones."""
@@ -65,7 +65,7 @@ def pseudo_arrays(model: Model, task: Task, most: int = 12) -> Arrays:
         "image": task.unlabelled.images[which].numpy(), "which": which.numpy(),
     }  # fmt: skip
 
-
+# %% ../nbs/35_metric_transfer_tables.ipynb #23a4439b
 METRICS = {"bootstrapping": "neighbourhood", "colorization": "colorization", "instance": "instance"}
 WAYS = {"none": "no propagation", "nearest": "nearest neighbour", "spectral": "spectral"}
 METRIC_ROWS = (
@@ -98,6 +98,8 @@ METRIC_COLUMNS = (
         for n in (50, 250, 1000)
     ),
 )
+
+# %% ../nbs/35_metric_transfer_tables.ipynb #3f88d7c1
 METRIC_TABLE2 = Table(
     name="metric_transfer.table2", title="Metric transfer, table 2: accuracy with few labels",
     base=metric_transfer.Config(), fit=metric_transfer.fit, rows=METRIC_ROWS, columns=METRIC_COLUMNS,

@@ -12,6 +12,7 @@ import math
 import re
 import shutil
 import subprocess
+import symtable
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -213,6 +214,23 @@ def executed() -> list[str]:
     return [line for path in notebook_paths() for line in unexecuted(path)]
 
 
+def bound(source: str) -> set[str]:
+    """The names that a cell gives a meaning at its top level: assigned, looped over, defined (not imported)."""
+    plain = re.sub(r"^\s*[%!].*$", "", source, flags=re.MULTILINE)
+    return {s.get_name() for s in symtable.symtable(plain, "cell", "exec").get_symbols() if s.is_assigned()}
+
+
+def no_shadows() -> list[str]:
+    """no cell gives another meaning to a name that its notebook exports"""
+    wrong = []
+    for path in notebook_paths():
+        cells = [c["source"] for c in cells_of(path) if c["cell_type"] == "code" and not c["source"].startswith("%%")]
+        is_export = lambda s: re.search(r"^#\|\s*exports?\b", s, re.MULTILINE)
+        exported = {name for s in cells if is_export(s) for name in bound(s)}
+        wrong += [f"{path.name}: {name} = ..." for s in cells if not is_export(s) for name in sorted(bound(s) & exported)]
+    return wrong
+
+
 def no_errors() -> list[str]:
     """no error is stored as output"""
     return [f"{place}: {o.get('ename')}: {o.get('evalue', '')[:80]}"
@@ -365,6 +383,7 @@ CHECKS: dict[Callable[[], list[str]], str] = {
     no_orphans: "a module that is not in a notebook is lost at the next export",
     clean: SYNC,
     executed: "run the notebook from top to bottom and save it; a last line that shows nothing may end in `;`",
+    no_shadows: "after such a cell the exported function is gone for the reader: choose another name",
     no_errors: "show an expected error with try and print, and mend any other",
     no_machine_paths: "print names or relative paths",
     small: "fewer or smaller pictures, fewer samples",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,11 +289,13 @@ RIVALS |= {"vat_em": EntropyVAT, "pseudo_label": PseudoLabel}
 
 # %% ../nbs/34_consistency.ipynb #be07196a
 def most_confident(pseudo: Pseudo, n: int, balanced: bool = False) -> Tensor:
-    """Indices (n,) of the most confident pseudo-labels; where float32 cannot tell confidences from 1, of those with the widest
-    margin of votes. `balanced`: evenly over the classes, as long as these last."""
+    """Indices (at most n,) of the most confident pseudo-labels; where float32 cannot tell confidences from 1, of those with the
+    widest margin of votes. `balanced`: evenly over the classes, as long as these last. Images without a pseudo-label (of which
+    nothing is known) are not among them."""
     first, second = pseudo.votes.topk(2).values.unbind(1)
     order = (first - second).argsort(descending=True, stable=True)
     order = order[pseudo.confidence[order].argsort(descending=True, stable=True)]
+    order = order[pseudo.labels[order] >= 0]
     if balanced:
         each = one_hot(pseudo.labels[order])
         rank = each.cumsum(0)[each.bool()]  # 1 for the first of its class, ...
@@ -302,15 +305,18 @@ def most_confident(pseudo: Pseudo, n: int, balanced: bool = False) -> Tensor:
 
 def started(task: Task, pseudo: Pseudo, most: int, balanced: bool = False) -> Task:
     """`task` with the `most_confident` pseudo-labels taken for true (section 4.1): their images are labelled ones, too.
-    ValueError if no image would be left without a label."""
+    Where fewer than `most` images have a pseudo-label, these are taken, with a warning. ValueError if no image would be left
+    without a label."""
     few, rest = task.labelled, task.unlabelled
     if most >= len(rest):
         raise ValueError(f"most={most} leaves none of the {len(rest)} images unlabelled: take fewer")
     chosen = most_confident(pseudo, most, balanced)
+    if len(chosen) < most:
+        warnings.warn(f"only {len(chosen)} of {len(rest)} images have a pseudo-label: most={most} takes no more", stacklevel=2)
     others = torch.ones(len(rest), dtype=torch.bool).index_fill(0, chosen, False).nonzero().flatten()
     assert few.labels is not None
-    images = torch.cat([task.matched(few.images), task.matched(rest.images[chosen])])
-    pool = Domain(few.name, images, torch.cat([few.labels, pseudo.labels[chosen]]), few.classes)
+    parts = [task.matched(images) for images in (few.images, rest.images[chosen]) if len(images)]
+    pool = Domain(few.name, torch.cat(parts), torch.cat([few.labels, pseudo.labels[chosen]]), few.classes)
     hidden = None if task.hidden is None else task.hidden[others]
     return dataclasses.replace(task, labelled=pool, unlabelled=rest.subset(others), hidden=hidden, labelled_test=None)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from . import dann, training
+from .alignment import check_same_classes
 from .augment import cut_out, jitter, random_affine, uniform
 from .domains import Task
 from .networks import Parts, follow
@@ -41,6 +42,7 @@ class Config(dann.Config):
     optimiser: str = "adam"
     norm: bool = True
     mean: str = "own"
+    balance: str = "means"
     dropout: float | None = 0.2
     top: float = 0.1  # the reversal only has to hold the domains together; consistency does the rest
     consistency: float = 1.0  # weight of L_c
@@ -121,7 +123,7 @@ class ModernDANN(dann.DANN):
         follow(self.average, self.parts, self.config.teacher)
 
     def reader(self, domain: int) -> Parts:
-        "Who reads an image: the teacher for the target; the network itself for the source, which the teacher never meets."
+        "The network that reads an image: the teacher for the target, the network itself for the source."
         return self.average if domain and self.config.adapt else self.parts
 
 # %% ../nbs/13_dann_modern.ipynb #20f1bc3d
@@ -133,4 +135,5 @@ def source_only(config: Config) -> Config:
 def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, **plan: Any) -> Model:
     "Train on `task`; as `dann.fit`, with this notebook's `Config`."
     config = config or Config()
+    check_same_classes(task)
     return training.fit(ModernDANN, task, config, Plan(config.steps, config.batch_size, seed, **plan), measure)

@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'FITS', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
-           'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'SUFFIXES', 'Source', 'embedded', 'sha256', 'expected_sum', 'checked',
-           'Domain', 'split_domain', 'Arrays', 'blend', 'patches', 'to_channels', 'centred', 'resized', 'matched',
-           'check_shape', 'check_task', 'Task', 'revealed', 'on_target', 'semi_supervised', 'few_labels', 'joined',
-           'repeated', 'cache_dir', 'places', 'find_file', 'offline', 'save_prepared', 'tiles', 'read_npz',
-           'bsds500_file', 'bsds500', 'mnistm_full', 'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec', 'look_up',
-           'read_full', 'domain', 'drawn', 'task', 'as_images', 'as_labels', 'decoded', 'image_files', 'folder',
-           'as_domain', 'common_shape', 'make_task', 'where', 'inventory']
+           'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'Source', 'embedded', 'sha256', 'expected_sum', 'checked', 'Domain',
+           'by_name', 'split_domain', 'Arrays', 'blend', 'patches', 'to_channels', 'centred', 'resized', 'framed',
+           'matched', 'check_shape', 'check_task', 'Task', 'digests', 'unseen', 'revealed', 'on_target',
+           'semi_supervised', 'few_labels', 'joined', 'repeated', 'content', 'cache_dir', 'places', 'find_file',
+           'offline', 'save_prepared', 'tiles', 'read_npz', 'bsds500_file', 'bsds500', 'mnistm_full', 'synthetic_full',
+           'DomainSpec', 'TaskSpec', 'spec', 'look_up', 'read_full', 'domain', 'drawn', 'task', 'as_images', 'in_order',
+           'as_labels', 'is_image', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task',
+           'where', 'inventory']
 
 # %% ../nbs/00_domains.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -65,7 +66,7 @@ SHA256 = {  # of the files that come with the project, and of the prepared files
     "omniglot_small.npz": "52e2fb643d8a04685a770f4aa6847797404078ad72b1f37833f996a2fbce6bce",
     "tiny_imagenet_32.npz": "800883a15bd26d2c1aea9e0509611534c460edd60e9e57b9a13fd6a3c730733e",
 }
-_verified: dict[Path, tuple[int, int]] = {}  # path -> (mtime, size) of the files that this process has checked
+_verified: dict[Path, tuple[Any, ...]] = {}  # the files that this process has checked: their state, and the sum they have
 
 # %% ../nbs/00_domains.ipynb #a3e76ae0
 def sha256(path: Path) -> str:
@@ -81,13 +82,13 @@ def expected_sum(path: Path) -> str | None:
 
 def checked(path: Path) -> Path:
     "`path`, once its SHA-256 sum was found right (once per process and state of the file); ValueError where it is not."
-    stat, want = path.stat(), expected_sum(path)
-    state = stat.st_mtime_ns, stat.st_size
-    if want is None or _verified.get(path) == state: return path
+    stat, want, real = path.stat(), expected_sum(path), path.resolve()
+    state = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, want  # nobody can set st_ctime back
+    if want is None or _verified.get(real) == state: return path
     if (got := sha256(path)) != want:
         raise ValueError(f"{path} is truncated or altered: its SHA-256 sum is {got[:12]}…, not {want[:12]}…. Get it again;"
                          f" if you prepared it yourself, put its sum beside it (sha256sum {path.name} > {path.name}.sha256)")
-    _verified[path] = state
+    _verified[real] = state
     return path
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
@@ -145,9 +146,22 @@ class Domain:
 
     def subset(self, indices: Tensor | Sequence[int] | slice) -> Domain:
         "The images at `indices` (ids, a mask or a slice), with their labels and groups."
-        k = torch.arange(len(self))[indices if isinstance(indices, slice) else torch.as_tensor(indices).cpu()]
+        at = indices if isinstance(indices, slice) else torch.as_tensor(indices).cpu()
+        k = torch.arange(len(self))[at.long() if isinstance(at, Tensor) and at.dtype == torch.uint8 else at]  # no mask: ids
         pick = lambda t: None if t is None else t[k.to(t.device)]
         return replace(self, images=self.images[k.to(self.images.device)], labels=pick(self.labels), groups=pick(self.groups))
+
+# %% ../nbs/00_domains.ipynb #c1a55e02
+def by_name(d: Domain, classes: Sequence[str]) -> Domain:
+    "`d` with ids into the list `classes`, matched by name; ValueError where an image is of a class that is not on the list."
+    if d.classes == tuple(classes): return d
+    if d.labels is None: return replace(d, classes=tuple(classes))
+    place = {c: i for i, c in enumerate(classes)}
+    ids = torch.tensor([place.get(c, -1) for c in d.classes], device=d.labels.device)[d.labels]
+    if (ids < 0).any():
+        other = d.classes[int(d.labels[ids < 0].min())]
+        raise ValueError(f"{d.name} has images of class {other!r}, which is not among {', '.join(map(repr, classes)) or 'any'}")
+    return replace(d, labels=ids, classes=tuple(classes))
 
 # %% ../nbs/00_domains.ipynb #48566189
 def split_domain(d: Domain, fraction: float, seed: int = 0) -> tuple[Domain, Domain]:
@@ -241,7 +255,12 @@ def resized(x: Tensor, h: int, w: int) -> Tensor:
     return y.round().clamp(0, 255).to(torch.uint8)
 
 
-FITS = {"resize": resized, "pad": centred}
+def framed(x: Tensor, h: int, w: int) -> Tensor:
+    "uint8 images (N,C,·,·) scaled to 5/7 of (h, w), and centred in it: as MNIST's digits, 20×20, are in 28×28."
+    return centred(resized(x, round(h * 5 / 7), round(w * 5 / 7)), h, w)
+
+
+FITS = {"resize": resized, "pad": centred, "frame": framed}
 
 # %% ../nbs/00_domains.ipynb #82a9ff46
 def matched(images: Tensor, shape: tuple[int, int, int], fit: str = "resize") -> Tensor:
@@ -273,10 +292,31 @@ def check_task(t: Task) -> None:
         if t.unlabelled.labels is not None: raise ValueError(f"{t.name}: labels are both hidden and visible")
         _check_ids(t.hidden, len(t.unlabelled), "hidden labels", t.name, below=len(t.unlabelled.classes))
 
+
+def _match_classes(t: Task) -> dict[str, Domain | Tensor]:
+    "The parts of a task whose ids change where classes are matched by name; ValueError as `Task` says."
+    names, target = t.labelled.classes, t.unlabelled if t.hidden is None else replace(t.unlabelled, labels=t.hidden)
+    if t.unlabelled.labels is not None or target.classes and set(target.classes) <= set(names): target = by_name(target, names)
+    new: dict[str, Any] = {}
+    if target.classes != t.unlabelled.classes:
+        new = dict(unlabelled=target) if t.hidden is None else dict(unlabelled=target.hidden(), hidden=target.labels)
+    if t.labelled_test is not None: new["labelled_test"] = by_name(t.labelled_test, names)
+    if t.test is not None:
+        used = {t.test.classes[c] for c in t.test.labels.unique().tolist()}  # type: ignore[union-attr]
+        lacks = [sorted(used - set(known)) for known in (names, target.classes)]
+        if all(lacks):
+            raise ValueError(f"{t.name}: the test set has images of class {lacks[0][0]!r}, which the labelled domain has not, and"
+                             f" of class {lacks[1][0]!r}, which the unlabelled one has not; all must be classes of one of them")
+        new["test"] = by_name(t.test, target.classes if lacks[0] else names)
+    return new
+
 # %% ../nbs/00_domains.ipynb #bd59225d
 @dataclass(frozen=True, eq=False)
 class Task:
-    "What a method learns from, and what it is judged on. The images are brought to `shape` (C,H,W) by `matched`."
+    """What a method learns from, and what it is judged on. The images are brought to `shape` (C,H,W) by `matched`. Classes are
+    matched by name: all ids are ids into the labelled domain's list, except where the unlabelled domain has a class that is not
+    on it. It then keeps its own list, and so does a test set of such classes. ValueError: a class of the test set is on neither
+    list, or a class of `labelled_test`, or of visible labels of `unlabelled`, is not on the labelled domain's."""
     name: str
     labelled: Domain
     unlabelled: Domain
@@ -288,7 +328,9 @@ class Task:
     fit: str = "resize"                  # or "pad"
     size: str = "own"                    # "sample", "full" or "own"
 
-    def __post_init__(self) -> None: check_task(self)
+    def __post_init__(self) -> None:
+        check_task(self)
+        for role, part in _match_classes(self).items(): object.__setattr__(self, role, part)
 
     def __repr__(self) -> str:
         return f"Task({self.name}, {self.size}: {self.labelled!r} -> {self.unlabelled!r}, test {self.test!r})"
@@ -313,6 +355,27 @@ class Task:
         "uint8 images (N,C,H,W) brought to this task's shape, on their own device."
         return matched(images, self.shape, self.fit)
 
+# %% ../nbs/00_domains.ipynb #7e57aa02
+def digests(images: Tensor) -> list[bytes]:
+    "The SHA-256 sum of each image's bytes."
+    parts = (part.cpu().flatten(1).contiguous().numpy() for part in images.split(4096))
+    return [hashlib.sha256(image).digest() for part in parts for image in part]
+
+
+def unseen(test: Domain, *labelled: Domain, shape: tuple[int, int, int], fit: str = "resize") -> Domain:
+    """`test` without the images that are among the labelled ones, by content, and a warning that counts them; images of different
+    size are compared as the task will bring them to `shape`. ValueError where no image is left."""
+    same = {d.shape for d in (test, *labelled)} == {test.shape}
+    found = [set(digests(d.images if same else matched(d.images, shape, fit))) for d in labelled]
+    known = set().union(*found)
+    kept = torch.tensor([h not in known for h in digests(test.images if same else matched(test.images, shape, fit))])
+    if kept.all(): return test
+    if not kept.any(): raise ValueError(f"every image of the test set ({test.name}) is among the labelled ones; a method would be"
+                                        " judged on what it was shown")
+    warnings.warn(f"{int((~kept).sum()):,} of the {len(kept):,} test images ({test.name}) are among the labelled ones;"
+                  " they were taken out of the test set", stacklevel=3)
+    return test.subset(kept)
+
 # %% ../nbs/00_domains.ipynb #6b374680
 def revealed(task: Task) -> Domain:
     "The unlabelled domain with its labels, for the harness only; ValueError where nobody knows them."
@@ -322,26 +385,30 @@ def revealed(task: Task) -> Domain:
 
 
 def on_target(task: Task) -> Task:
-    "`task` with the unlabelled domain and its hidden labels in place of the labelled one (the upper bound of DANN's table 1)."
-    if task.test is not None and task.test.images is task.unlabelled.images:
-        raise ValueError(f"{task.name}: the test set is the whole target; a method would be judged on what it was told")
-    return replace(task, name=task.name + "+target", labelled=revealed(task), labelled_test=None)
+    """`task` with the unlabelled domain and its hidden labels in place of the labelled one (the upper bound of DANN's table 1).
+    Test images that are among them are taken out of the test set; ValueError where that is all of them."""
+    target = revealed(task)
+    test = task.test and unseen(task.test, target, shape=task.shape, fit=task.fit)
+    return replace(task, name=task.name + "+target", labelled=target, test=test, labelled_test=None)
 
 
 def semi_supervised(task: Task, n: int, seed: int = 0) -> Task:
-    "`task` with `n` random target images and their labels as unlabelled domain; the target's others are the test set (figure 4)."
+    """`task` with `n` random target images and their labels as unlabelled domain; the target's others are the test set, without
+    those that have a copy among the labelled images of source or target (figure 4)."""
     target = revealed(task)
     if not 0 < n < len(target): raise ValueError(f"{task.name}: n must be from 1 to {len(target) - 1}, not {n}")
     k = torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))
     shown, rest = target.subset(k[:n]), target.subset(k[n:])
+    rest = unseen(rest, shown, task.labelled, shape=task.shape, fit=task.fit)
     return replace(task, name=f"{task.name}+semi{n}", unlabelled=shown, test=rest, hidden=None)
 
 # %% ../nbs/00_domains.ipynb #81cfb7ce
 def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     """`task` with `n` random images of the unlabelled domain, evenly over the classes, as labelled domain, and the others as
-    unlabelled one; a metric is learned on all of them, unless the task has a set for that. ValueError where `n` is less than the
-    number of classes, or leaves nothing unlabelled."""
+    unlabelled one; a metric is learned on all of them, unless the task has a set for that. Test images that are drawn are taken
+    out of the test set. ValueError where `n` is less than the number of classes, or leaves nothing unlabelled or to test."""
     pool = revealed(task)
+    pool = by_name(pool, [pool.classes[c] for c in pool.labels.unique().tolist()])  # type: ignore[union-attr]
     classes = len(pool.classes)
     if not classes <= n < len(pool):
         raise ValueError(f"{task.name}: n must be from {classes}, one of each class, to {len(pool) - 1}, not {n}")
@@ -351,10 +418,9 @@ def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     seen = torch.nn.functional.one_hot(labels, classes).cumsum(0)[torch.arange(len(pool)), labels]  # 1: the first of its class
     order = order[seen.argsort(stable=True)]
     few, rest = pool.subset(order[:n]), pool.subset(order[n:].sort().values)
-    if missing := sorted(set(range(classes)) - set(few.labels.tolist())):  # type: ignore[union-attr]
-        raise ValueError(f"{pool.name} has no image of {', '.join(pool.classes[c] for c in missing)}")
+    test = task.test and unseen(task.test, few, shape=task.shape, fit=task.fit)
     metric = task.metric or pool.hidden()  # all images, in an order that does not depend on which have labels
-    shown: dict[str, Any] = dict(labelled=few, unlabelled=rest.hidden(), labelled_test=None)  # the target's test set
+    shown: dict[str, Any] = dict(labelled=few, unlabelled=rest.hidden(), test=test, labelled_test=None)  # the target's test set
     return replace(task, name=f"{task.name}+{n}", hidden=rest.labels, metric=metric, **shown)
 
 
@@ -367,6 +433,19 @@ def joined(first: Domain, second: Domain, shape: tuple[int, int, int], fit: str 
 def repeated(d: Domain, n: int) -> Domain:
     "The domain, over and over until it has at least `n` images: what a batch of `n` can be drawn from."
     return d.subset(torch.arange(len(d)).repeat(-(-n // len(d))))
+
+# %% ../nbs/00_domains.ipynb #c0a7e002
+def content(task: Task) -> str:
+    """Sixteen hexadecimal digits for all that `task` hands to a method, by value: images, labels and groups of its domains, the
+    names of their classes, shape and fit. The test set, hidden labels and the names of task and domains do not count."""
+    seen, digest = task.visible(), hashlib.sha256()
+    digest.update(repr((tuple(seen.shape), seen.fit)).encode())
+    for d in (seen.labelled, seen.unlabelled, seen.labelled_test, seen.metric):
+        digest.update(repr(None if d is None else d.classes).encode())
+        for x in () if d is None else (d.images, d.labels, d.groups):
+            digest.update(repr(None if x is None else (x.dtype, tuple(x.shape))).encode())
+            for part in () if x is None else x.split(4096): digest.update(part.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 # %% ../nbs/00_domains.ipynb #605034f4
 def cache_dir() -> Path:
@@ -815,21 +894,47 @@ def as_images(x: Any, who: str = "the array") -> Tensor:
     return x
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    "The names sorted: in numerical order where all are whole numbers (2 before 10), else in that of the alphabet."
+    found = list(names)
+    return sorted(found, key=(lambda n: (int(n), n)) if all(map(str.isdecimal, found)) else None)
+
+
 def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> tuple[Tensor, tuple[str, ...]]:
-    "Ids (N,) int64 and the classes' names, from labels that are whole numbers from 0, or names. ValueError for an unknown name."
+    """Ids (N,) int64 and the classes' names, from labels that are whole numbers from 0, or names. Where all the `classes` are
+    named by whole numbers, a number is a name. ValueError for an unknown name."""
     a = y.cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
     if a.dtype.kind in "iu":
         names = tuple(classes or map(str, range(int(a.max(initial=0)) + 1)))
-        return torch.from_numpy(a.astype(np.int64)), names
+        numbers = [int(n) for n in names if n.isdecimal()]
+        if len(numbers) < len(names) or numbers == list(range(len(names))): return torch.from_numpy(a.astype(np.int64)), names
+        if other := set(a.tolist()) - set(numbers): raise ValueError(f"{who}: {min(other)} is not among the classes {names}")
+        return torch.tensor([numbers.index(v) for v in a.tolist()], dtype=torch.int64), names
     if a.dtype.kind not in "UO" or not all(isinstance(v, str) for v in a.flat):
         raise ValueError(f"{who}: labels must be whole numbers or names, not {a.dtype}")
-    names = tuple(classes or sorted(set(a.tolist())))
+    names = tuple(classes or in_order(set(a.tolist())))
     unknown = sorted(set(a.tolist()) - set(names))
     if unknown: raise ValueError(f"{who}: {unknown[0]!r} is not among the classes {names}")
     return torch.tensor([names.index(v) for v in a.tolist()], dtype=torch.int64), names
 
 # %% ../nbs/00_domains.ipynb #638ef9d3
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+@functools.cache
+def _formats() -> tuple[frozenset[str], tuple[str, ...]]:
+    "The endings and the names of the image formats that Pillow can decode."
+    from PIL import Image
+    endings = Image.registered_extensions()  # loads all of Pillow's formats
+    formats = tuple(set(Image.OPEN) - {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})  # which it recognises, no more
+    return frozenset(e for e, f in endings.items() if f in formats), formats
+
+
+def is_image(path: Path) -> bool:
+    "Whether the name of a file ends as an image's does, or else whether its content begins as an image's does."
+    from PIL import Image
+    endings, formats = _formats()
+    if path.suffix.lower() in endings: return True
+    try:
+        with Image.open(path, formats=formats): return True
+    except Exception: return False  # the formats' readers raise errors of many kinds
 
 
 def decoded(path: Path) -> Tensor:
@@ -844,18 +949,33 @@ def decoded(path: Path) -> Tensor:
     return torch.from_numpy(np.atleast_3d(a)).permute(2, 0, 1)[None].contiguous()
 
 # %% ../nbs/00_domains.ipynb #7b073b39
+def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
+    "Every file under a folder and the folders linked into it, with the reason why it is left out, or an empty one."
+    if (real := folder.resolve()) in above: return (yield folder, "linked in a circle")
+    for p in folder.iterdir():
+        if p.name.startswith("."): yield p, "hidden"
+        elif p.is_dir(): yield from _walk(p, (*above, real))
+        else: yield p, "" if is_image(p) else "not an image"
+
+
 def image_files(path: str | Path) -> list[Path]:
-    "All image files under a folder, sorted; an error where there is no folder, or no image."
+    """All images under a folder, sorted, linked folders included. What is left out is counted in a warning: hidden files and
+    folders, and files that Pillow does not know as images. An error where there is no folder, or no image."""
     root = Path(path)
     if not root.is_dir(): raise FileNotFoundError(f"{root} is not a folder")
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-    if not files: raise ValueError(f"the folder {root} holds no image (looked for {' '.join(SUFFIXES)}, in sub-folders too)")
+    found = list(_walk(root))
+    files = sorted(p for p, why in found if not why)
+    left = {why: sorted(p.name for p, w in found if w == why) for why in sorted({w for _, w in found if w})}
+    text = "; ".join(f"{len(n):,} {why} ({', '.join(n[:3])}{', …' * (len(n) > 3)})" for why, n in left.items())
+    if not files: raise ValueError(f"the folder {root} holds no image, nor do its sub-folders; left out: {text or 'nothing'}")
+    if text: warnings.warn(f"{root}: {len(files):,} images; left out: {text}", stacklevel=3)
     return files
 
 
 def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, fit: str, store: str | Path) -> Tensor:
     "The images (N,C,H,W) as a map of the file `store`, decoded into it one after the other; memory holds a few at a time."
     if shape is None: raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
+    Path(store).unlink(missing_ok=True)  # a domain that was read into this file before keeps its images
     out = torch.from_file(str(store), shared=True, size=len(files) * int(np.prod(shape)), dtype=torch.uint8).view(-1, *shape)
     for i, p in enumerate(files): out[i] = matched(decoded(p), shape, fit)[0]
     return out
@@ -920,18 +1040,20 @@ def common_shape(domains: Mapping[str, Domain]) -> tuple[int, int, int]:
 def make_task(labelled: Source, unlabelled: Source, test: Source | None = None, *, name: str = "own",
               shape: tuple[int, int, int] | None = None, fit: str = "resize", classes: Sequence[str] | None = None) -> Task:
     """A task from your own data. Each argument is a Domain, a pair of arrays (images, labels), images alone (unlabelled), or a
-    folder. Labels of `unlabelled` go to `hidden`. ValueError: sizes differ and no `shape` is given, or a class has no image."""
+    folder. Labels of `unlabelled` go to `hidden`. Classes are matched by name, as `Task` says; test images that are among the
+    labelled ones are taken out. ValueError: sizes differ and no `shape` is given, a class has no image, no test image is left."""
     lab = as_domain(labelled, "labelled", classes, shape, fit=fit, labelled=True)
     _need_labels(lab, "the labelled argument")
+    if classes: lab = by_name(lab, classes)
     present = set(lab.labels.tolist())  # type: ignore[union-attr]
     if absent := [c for i, c in enumerate(lab.classes) if i not in present]:
         raise ValueError(f"{name}: no labelled image of class {', '.join(map(repr, absent))}; label one, or leave the class out")
     unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, fit=fit)
     judge = None if test is None else as_domain(test, "test", lab.classes, shape, fit=fit, labelled=True)
-    if judge is not None and judge.classes not in (lab.classes, unl.classes):
-        raise ValueError(f"{name}: the test set's classes {judge.classes} are neither the labelled nor the unlabelled domain's")
     roles = {"labelled": lab, "unlabelled": unl} | ({} if judge is None else {"test": judge})
-    return Task(name, lab, unl.hidden(), judge, None, unl.labels, shape=shape or common_shape(roles), fit=fit)
+    shape = shape or common_shape(roles)
+    if judge is not None: judge = unseen(judge, lab, shape=shape, fit=fit)
+    return Task(name, lab, unl.hidden(), judge, None, unl.labels, shape=shape, fit=fit)
 
 # %% ../nbs/00_domains.ipynb #e980bd95
 def where(name: str, data: str | Path | None = None) -> tuple[str, Path | None]:

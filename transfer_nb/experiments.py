@@ -41,11 +41,12 @@ __all__ = ['Arrays', 'Pick', 'SPLIT', 'OFFICIAL', 'FIELDS', 'CURVE_FIELDS', 'PIC
            'MESSAGES', 'ENGINES', 'Looks', 'unchanged', 'Row', 'Column', 'Preset', 'find', 'Table', 'Place',
            'view_name', 'digest', 'Job', 'plan_jobs', 'differences', 'check_tables', 'read_csv', 'latest', 'append_csv',
            'write_whole', 'check_folder', 'Records', 'some', 'domain_error', 'Watch', 'picked', 'descriptors',
-           'a_distance', 'alignment_scores', 'own_scores', 'final_scores', 'feature_arrays', 'Outcome', 'perform',
-           'record_lines', 'curve_lines', 'record', 'save_arrays', 'Settings', 'todo', 'connect', 'run_here',
-           'finished', 'keep_memory', 'run_local', 'run_ray', 'execute', 'Cell', 'keys_of', 'current', 'collect',
-           'markdown', 'footnotes', 'columns_shown', 'table_lines', 'table_text', 'rank_correlation', 'choice',
-           'looks_by_seed', 'last_looks', 'validator_choices', 'choices_text', 'kept', 'validation_curves']
+           'a_distance', 'alignment_parts', 'standardised_scores', 'alignment_scores', 'own_scores', 'final_scores',
+           'feature_arrays', 'Outcome', 'perform', 'record_lines', 'curve_lines', 'record', 'save_arrays', 'Settings',
+           'todo', 'connect', 'run_here', 'finished', 'keep_memory', 'run_local', 'run_ray', 'execute', 'Cell',
+           'keys_of', 'current', 'collect', 'markdown', 'footnotes', 'columns_shown', 'table_lines', 'table_text',
+           'rank_correlation', 'choice', 'looks_by_seed', 'last_looks', 'validator_choices', 'choices_text', 'kept',
+           'validation_curves']
 
 # %% ../nbs/09_experiments.ipynb #47d537c6
 Arrays = dict[str, np.ndarray]  # by name
@@ -123,6 +124,7 @@ class Table:
     columns: tuple[Column, ...]
     presets: Mapping[str, Preset]
     reported: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    spreads: Mapping[tuple[str, str], float] = field(default_factory=dict)  # the paper's ±, where it gives one
     arrays: Mapping[str, Callable[[Model, Task], Arrays]] = field(default_factory=dict)  # what a row's run keeps for figures
     runs: str = ""  # the table that has these runs, too: they are recorded under its name
     metric: str = "accuracy"  # what is shown
@@ -145,6 +147,11 @@ class Table:
     def paper(self) -> str:
         "The part of the name before the dot, after which the files of records are called: `dann` of `dann.table1`."
         return self.name.split(".")[0]
+
+    @property
+    def digits(self) -> int:
+        "How many decimals the paper gives."
+        return max((len(f"{v:g}".partition(".")[2]) for v in self.reported.values()), default=0)
 
     @property
     def experiment(self) -> str:
@@ -388,23 +395,19 @@ def domain_error(source: Tensor | None, target: Tensor | None) -> float | None:
 # %% ../nbs/09_experiments.ipynb #202d9753
 @dataclass
 class Watch:
-    "A measure: test accuracy, accuracy on the labelled domain's own test set, and every validator."
+    "A measure: what `training.test_accuracy` measures on whole test sets, and every validator on a part of each set."
 
     task: Task
     most: int = 500  # how many images the validators see of each set
 
     def __post_init__(self) -> None:
-        task = self.task
+        task, self.accuracies = self.task, training.test_accuracy(self.task)
         parts = (task.labelled_test or task.labelled, task.unlabelled, task.labelled)
         self.labelled, self.target, self.train = (some(x, self.most) for x in parts)
 
     def __call__(self, method: Method, step: int) -> dict[str, float]:
-        model, test = Model(method, self.task, training.History()), self.task.test
-        assert test is not None and test.labels is not None
-        view = self.view(model)
-        on_target, on_source = scores.accuracy(model.predict(test.images), test.labels), 1 + scores.source_risk(view)
-        found = {"accuracy": on_target, "labelled accuracy": on_source}
-        return found | {f"validator {k}": v for k, v in scores.validate(view).items()}
+        view = self.view(Model(method, self.task, training.History()))
+        return {**self.accuracies(method, step), **{f"validator {k}": v for k, v in scores.validate(view).items()}}
 
     def view(self, model: Model) -> scores.View:
         "What a validator may see: no target labels."
@@ -436,14 +439,24 @@ def a_distance(model: Model, task: Task, held_out: Domain) -> float:
     return scores.proxy_a_distance(source, target)
 
 # %% ../nbs/09_experiments.ipynb #add9bf8e
-def alignment_scores(model: Model, task: Task) -> list[Pick]:
-    "Subspace alignment: the paper's oracle choice of d, the choice by the source's test set, and the last (largest) d."
+def alignment_parts(model: Model, task: Task) -> tuple[Any, ...]:
+    "What subspace alignment and its control are scored on: source, labels, source test, target, target test."
     assert task.test is not None
     parts = ((task.labelled, 0), (task.labelled_test or task.labelled, 0), (task.unlabelled, 1))
-    (source, labels), (held, truth), (target, _) = (descriptors(model, x, d) for x, d in parts)
-    test, answers = descriptors(model, task.test, 1, most=len(task.test))
-    assert labels is not None and truth is not None and answers is not None
-    curve = alignment.alignment_curve(source, labels, (held, truth), target, (test, answers))
+    (source, labels), held, (target, _) = (descriptors(model, x, d) for x, d in parts)
+    return source, labels, held, target, descriptors(model, task.test, 1, most=len(task.test))
+
+
+def standardised_scores(model: Model, task: Task) -> list[Pick]:
+    "The SVM on features that are standardised in their own domain, not aligned. Nothing is chosen: one number for all picks."
+    source, labels, _, target, test = alignment_parts(model, task)
+    value = alignment.standardised_accuracy(source, labels, target, test)
+    return [(metric, pick, value) for metric in ("accuracy_svm", "accuracy") for pick in PICKS]
+
+
+def alignment_scores(model: Model, task: Task) -> list[Pick]:
+    "Subspace alignment: the paper's oracle choice of d, the choice by the source's test set, and the last (largest) d."
+    curve = alignment.alignment_curve(*alignment_parts(model, task))
     chosen = curve[scores.best_step([r["source"] for r in curve])]
     values = (curve[-1]["target"], chosen["target"], max(r["target"] for r in curve))
     return [(metric, pick, v) for metric in ("accuracy_svm", "accuracy") for pick, v in zip(PICKS, values)]
@@ -478,17 +491,18 @@ def final_scores(job: Job, model: Model, task: Task) -> list[Score]:
 
 # %% ../nbs/09_experiments.ipynb #6f8f5ccd
 def feature_arrays(model: Model, task: Task, layer: str = "features", most: int = 500) -> Arrays:
-    """`x` float16 (2·most, 50, or as many as there are features), `domain` (0 source, 1 target) and `label`, of held-out images
-    of both domains."""
+    """`x` float16 (2·most, D), `domain` (0 source, 1 target) and `label`, of held-out images of both domains. Of more than 50
+    features, the 50 principal components (a t-SNE sees no difference); fewer are kept as they are."""
     pair = (task.labelled_test or task.labelled, task.test)
     chosen = [some(d, most) for d in pair if d is not None]
     x = torch.cat([model.features(c.images, d, layer=layer) for d, c in enumerate(chosen)]).double()
-    x = x - x.mean(0)
-    components = torch.linalg.eigh(x.T @ x).eigenvectors.flip(1)[:, :50]
+    if x.shape[1] > 50:
+        x = x - x.mean(0)
+        x = x @ torch.linalg.eigh(x.T @ x).eigenvectors.flip(1)[:, :50]
     labels = torch.cat([c.labels for c in chosen if c.labels is not None])
     which = torch.cat([torch.full((len(c),), d) for d, c in enumerate(chosen)])
-    arrays = {"domain": which.numpy().astype(np.uint8), "label": labels.numpy().astype(np.uint8)}
-    return arrays | {"x": (x @ components).numpy().astype(np.float16)}
+    small = np.float16 if x.abs().max() < np.finfo(np.float16).max else np.float32
+    return {"domain": which.numpy().astype(np.uint8), "label": labels.numpy(), "x": x.numpy().astype(small)}
 
 # %% ../nbs/09_experiments.ipynb #5ba92771
 @dataclass(frozen=True)
@@ -676,6 +690,16 @@ class Cell:
     values: tuple[float, ...]
     paper: float | None
     offered: bool = True
+    spread: float | None = None
+
+    def theirs(self, digits: int) -> str:
+        "The paper's number, and its ± where it gives one; nothing where it gives none."
+        if self.paper is None:
+            return ""
+        if self.spread is None:
+            return f"{self.paper:.{digits}f}"
+        fits = round(self.spread, digits) == self.spread  # a paper may give its ± more decimals than its means
+        return f"{self.paper:.{digits}f} ± {self.spread:{f'.{digits}f' if fits else 'g'}}"
 
     def ours(self) -> str:
         "Mean ± sample standard deviation (number of seeds), or that it was not run, and whether for want of data."
@@ -685,16 +709,22 @@ class Cell:
         return f"{statistics.mean(self.values):.3f}{spread} ({len(self.values)})"
 
 # %% ../nbs/09_experiments.ipynb #272c29f3
-def keys_of(table: Table, row: Row, column: Column, preset: str) -> set[str]:
-    "The keys that records of a cell have today, at either precision."
+def keys_of(table: Table, row: Row, column: Column, preset: str) -> list[str]:
+    "The keys that records of a cell have today: in float32, and in bfloat16."
     trained = table.row(row.of or row.id)
-    return {Job(table, trained, column, preset, 0, precision).key for precision in ("float32", "bfloat16")}
+    return [Job(table, trained, column, preset, 0, precision).key for precision in ("float32", "bfloat16")]
 
 
 def current(table: Table, preset: str, rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    "Those records that belong to rows and columns of the table as they are configured today."
+    """Those records that belong to rows and columns of the table as they are configured today; of a cell that was run at both
+    precisions, those of the one with more seeds."""
     known = {(r.id, c.id): keys_of(table, r, c, preset) for r in table.rows for c in table.columns}
-    return [r for r in rows if r["config"] in known.get((r["row"], r["column"]), set())]
+    mine = [r for r in rows if r["config"] in known.get((r["row"], r["column"]), ())]
+    seeds: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for r in mine:
+        seeds.setdefault((r["row"], r["column"]), {}).setdefault(r["config"], set()).add(r["seed"])
+    most = {cell: max(known[cell], key=lambda k: len(keys.get(k, ()))) for cell, keys in seeds.items()}
+    return [r for r in mine if r["config"] == most[r["row"], r["column"]]]
 
 
 def collect(
@@ -707,7 +737,8 @@ def collect(
         for row in table.rows:
             mine = {int(r["seed"]): float(r["score"]) for r in found if (r["row"], r["column"]) == (row.id, column.id)}
             values = tuple(mine[seed] for seed in sorted(mine))
-            cells[row.id, column.id] = Cell(values, table.reported.get((row.id, column.id)), column.offered)
+            place = (row.id, column.id)
+            cells[place] = Cell(values, table.reported.get(place), column.offered, table.spreads.get(place))
     return {k: c for k, c in cells.items() if k[0] in p.rows or c.values or (c.paper is not None and preset == "paper")}
 
 # %% ../nbs/09_experiments.ipynb #55f092b7
@@ -748,7 +779,7 @@ def table_lines(table: Table, cells: Mapping[tuple[str, str], Cell], used: Seque
         line = [row.label + (" (ours)" if row.ours else "")]
         for column in used:
             cell = cells.get((row.id, column.id))  # None: the preset does not ask for it
-            paper = [f"{cell.paper:.4f}" if cell and cell.paper is not None else ""] if column.id in papers else []
+            paper = [cell.theirs(table.digits) if cell else ""] if column.id in papers else []
             line += [*paper, cell.ours() if cell else ""]
         lines.append(line)
     return lines

@@ -20,7 +20,7 @@ from . import training
 from .alignment import check_same_classes, discriminator_loss, discriminator_state, fooling_loss
 from .domains import Task
 from .networks import Stack, critic, dcgan_decoder, lenet, resnet50_encoder, upsampling_decoder
-from .training import Batch, Measure, Method, Model, Plan, descend, make_optimiser, set_rate
+from .training import SCHEDULES, Batch, Measure, Method, Model, Plan, descend, make_optimiser, set_rate
 
 # %% auto #0
 __all__ = ['DESIGNS', 'NETWORKS', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3', 'Latent', 'Factorized', 'factorized',
@@ -40,15 +40,17 @@ class Latent(NamedTuple):
 
 
 class Factorized(nn.Module):
-    "One domain's encoder Enc, logit mapping M and decoder Dec (FAN, section 3.1), in one of the four designs of figure 4."
+    """One domain's encoder Enc, logit mapping M and decoder Dec (FAN, section 3.1), in one of the four designs of figure 4.
+    `dropout` is applied before the encoder's last layer."""
 
-    def __init__(self, encoder: Stack, decoder: nn.Module, mapping: nn.Linear, design: str = "full"):
+    def __init__(self, encoder: Stack, decoder: nn.Module, mapping: nn.Linear, design: str = "full", dropout: float = 0.0):
         super().__init__()
         self.encoder, self.decoder, self.mapping, self.design = encoder, decoder, mapping, design
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, images: Tensor) -> Latent:
         "uint8 (N,C,H,W) to its latent parts."
-        h = self.encoder(images)
+        h = self.encoder[-1](self.dropout(self.encoder[:-1](images)))
         h_t, h_d = (h, h) if self.design == "joint" else (h[:, : self.mapping.in_features], h[:, self.mapping.in_features :])
         return Latent(h_t, h_d, self.mapping(h_t))
 
@@ -66,14 +68,16 @@ NETWORKS: dict[str, tuple[Callable[..., Stack], int, Callable[..., nn.Module], t
 }
 
 
-def factorized(network: str, shape: tuple[int, int, int], classes: int, design: str = "full") -> Factorized:
+def factorized(
+    network: str, shape: tuple[int, int, int], classes: int, design: str = "full", dropout: float = 0.0
+) -> Factorized:  # fmt: skip
     "A new network for images of `shape`; ValueError where encoder or decoder do not fit them, or the design is none of figure 4."
     if design not in DESIGNS:
         raise ValueError(f"design={design!r} is not one of {', '.join(DESIGNS)}")
     encoder, width, decoder, _ = NETWORKS[network]
     half = width if design == "joint" else width // 2
     seen = {"joint": width, "separation": width - half}.get(design, width - half + classes)
-    return Factorized(encoder(shape), decoder(seen, shape), nn.Linear(half, classes), design)
+    return Factorized(encoder(shape), decoder(seen, shape), nn.Linear(half, classes), design, dropout)
 
 # %% ../nbs/20_fan.ipynb #ce7e33b5
 def orthogonality_loss(task: Tensor, domain: Tensor) -> Tensor:
@@ -127,7 +131,9 @@ class Config:
     pixels: str = "mean"  # (4) is a sum; with it, reconstruction outweighs the discriminator
     rate: float = 1e-3  # stage one: neither rate nor optimiser is given; Adam
     target_rate: float = 1e-4  # stage two, target network: not given; with 0, only its batch statistics follow the target
-    critic_rate: float = 1e-3  # stage two, discriminator: not given
+    critic_rate: float = 2e-4  # stage two, discriminator: not given; ADDA's
+    schedule: str = "constant"  # of both rates in stage two: not given
+    dropout: float = 0.5  # before the encoder's last layer, in both stages: not given; ADDA's network has it
     momentum: float = 0.5  # stage two, β₁ of Adam: not given; ADDA's
     shared: int = 0  # modules at the encoder's start (a convolution, a rectifier, ...) that the target takes over unchanged
 
@@ -140,16 +146,19 @@ class Config:
         for name in ("target_steps", "rate", "critic_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("alpha", "beta", "mu", "nu", "target_rate", "momentum", "shared"):
+        for name in ("alpha", "beta", "mu", "nu", "target_rate", "shared"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative")
         if self.batch_size < 2:
             raise ValueError(f"batch_size={self.batch_size}: batch normalisation needs at least 2 images")
-        if self.momentum >= 1:
-            raise ValueError(f"momentum={self.momentum} must be less than 1")
+        for name in ("momentum", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be from 0 to less than 1")
         if self.source_steps <= 0:
             raise ValueError(f"source_steps={self.source_steps}: stage two starts from stage one's network, which needs steps")
-        for name, known in (("network", NETWORKS), ("design", DESIGNS), ("pixels", ("sum", "mean"))):
+        for name, known in (
+            ("network", NETWORKS), ("design", DESIGNS), ("pixels", ("sum", "mean")), ("schedule", SCHEDULES),
+        ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
 
@@ -162,7 +171,8 @@ class TwoNetworks(Method):
         check_same_classes(seen)
         self.config, self.stage, self.stages = config, 0, (config.source_steps, config.target_steps)
         classes = len(seen.labelled.classes)
-        self.source, self.target = (factorized(config.network, seen.shape, classes, config.design) for _ in range(2))
+        build = partial(factorized, config.network, seen.shape, classes, config.design, config.dropout)
+        self.source, self.target = (build() for _ in range(2))
         if config.shared >= len(self.source.encoder):
             raise ValueError(f"shared={config.shared}: {config.network} has {len(self.source.encoder)} modules; share fewer")
         self.critic = critic(classes, NETWORKS[config.network][3])
@@ -224,10 +234,10 @@ class FAN(TwoNetworks):
         return losses
 
     def adapt(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
-        "Descend (6) for the discriminator, then (7) and (4) for the target network; both rates fall to 0."
+        "Descend (6) for the discriminator, then (7) and (4) for the target network."
         c = self.config
         for optimiser, rate in zip(self.optimisers, (c.target_rate, c.critic_rate)):
-            set_rate(optimiser, rate * (1 - progress))
+            set_rate(optimiser, rate * SCHEDULES[c.schedule](progress))
         with torch.no_grad():
             real = self.source(labelled.images).logits
         latent = self.target(unlabelled.images)

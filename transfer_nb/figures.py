@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 # %% auto #0
-__all__ = ['P', 'SOURCE', 'TARGET', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save', 'as_pictures',
-           'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve', 'line_colours',
-           'principal_components', 'tsne', 'scatter', 'legend', 'tsne_panels', 'class_colours', 'spread_out',
-           'block_start', 'curves', 'end_labels', 'from_table', 'beside_paper']
+__all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
+           'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve',
+           'line_colours', 'principal_components', 'tsne', 'scatter', 'legend', 'tsne_panels', 'class_colours',
+           'spread_out', 'block_start', 'curves', 'end_labels', 'from_table', 'beside_paper']
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"                   # blue and red, as in DANN's figure 3
+PALETTE = (SOURCE, TARGET, "#E69F00", "#009E73", "#882255", "#56B4E9", "#332288", "#DDCC77", "#000000", "#1845FB")
 RIGHT, WRONG = "#2A7F9E", "#D55E00"                     # a blue-green and a vermilion; marked by words, too
 GREY = "#777777"                                        # bounds, diagonals, the paper's numbers
 
@@ -40,8 +42,11 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": 100, "lines.linewidth": 1.6}
 
 def array(values: Any) -> np.ndarray:
-    "A numpy array of a tensor (any device), an array or a sequence."
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    "A numpy array of a tensor (any device; bfloat16, which numpy lacks, as float32), an array or a sequence."
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
     "`function`, run with matplotlib's settings changed to STYLE."
@@ -161,8 +166,8 @@ def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
     return fig
 
 def line_colours(count: int) -> list[str]:
-    "Colours for `count` lines: blue and red first, then others that colour-blind readers can tell from them."
-    return ([SOURCE, TARGET, "#E69F00", "#009E73", "#8E5BA6", "#4D4D4D", "#56B4E9", "#B07A4F"] * -(-count // 8))[:count]
+    "Colours for `count` lines: those of PALETTE, again and again."
+    return [PALETTE[i % len(PALETTE)] for i in range(count)]
 
 # %% ../nbs/08_figures.ipynb #60b704e4
 def principal_components(features: Any, count: int) -> np.ndarray:
@@ -197,7 +202,8 @@ def legend(fig: Figure, entries: Mapping[str, tuple[str, str]], loc: Any) -> Non
     "A legend for the whole figure outside of its panels; entries: name -> (colour, marker)."
     from matplotlib.lines import Line2D
     marks = [Line2D([], [], color=c, marker=m, ls="", ms=5, label=name) for name, (c, m) in entries.items()]
-    fig.legend(handles=marks, loc=loc, ncols=len(marks), fontsize=8.5, handletextpad=0.1, columnspacing=1.0, frameon=False)
+    ncols = min(len(marks), int(2 * fig.get_figwidth()))
+    fig.legend(handles=marks, loc=loc, ncols=ncols, fontsize=8.5, handletextpad=0.1, columnspacing=1.0, frameon=False)
 
 # %% ../nbs/08_figures.ipynb #e08dde05
 @styled
@@ -219,13 +225,14 @@ def tsne_panels(panels: Sequence[tuple[Any, ...]], names: tuple[str, str] = ("so
                 of = array(domains) == domain
                 scatter(ax, array(places)[of], palette[array(classes)[of]], marker, 7 + 5 * domain)
         known = class_names or [str(c) for c in range(len(palette))]
-        legend(fig, {name: (colour, "o") for name, colour in zip(known, palette)}, "outside lower center")
+        marks = {names[0]: (GREY, "o"), names[1]: (GREY, "x")}
+        legend(fig, marks | {name: (colour, "o") for name, colour in zip(known, palette)}, "outside lower center")
     return fig
 
 def class_colours(count: int) -> np.ndarray:
-    "`count` colours (count,) as text: seaborn's colour-blind palette up to ten classes, evenly spaced hues beyond."
+    "`count` colours (count,) as text: those of PALETTE up to ten classes; evenly spaced hues beyond, which no eye tells apart."
     import seaborn as sns
-    return np.array(sns.color_palette("colorblind" if count <= 10 else "husl", count).as_hex())
+    return np.array(PALETTE[:count] if count <= len(PALETTE) else sns.color_palette("husl", count).as_hex())
 
 # %% ../nbs/08_figures.ipynb #a3cea4de
 def spread_out(values: Sequence[float], gap: float) -> list[float]:
@@ -247,7 +254,8 @@ def block_start(block: Sequence[float], gap: float) -> float:
 # %% ../nbs/08_figures.ipynb #a6323fef
 @styled
 def curves(data: Mapping[str, tuple[Any, Any, Any]] | pd.DataFrame, xlabel: str, ylabel: str,
-           hlines: Mapping[str, float] | None = None, width: float = 6.2, height: float = 3.4) -> Figure:
+           hlines: Mapping[str, float] | None = None, width: float = 6.2, height: float = 3.4,
+           ylim: tuple[float, float] | None = None) -> Figure:
     """Lines with a band of one standard deviation. `data`: name -> (steps, values, spread or None), each (S,); or a table with
     columns name, step, value, in which rows of the same name and step are seeds. `hlines`: name -> height of a dashed line."""
     lines = data if isinstance(data, Mapping) else from_table(data)
@@ -258,11 +266,13 @@ def curves(data: Mapping[str, tuple[Any, Any, Any]] | pd.DataFrame, xlabel: str,
         ax.plot(steps, values, color=colour)
         if spread is not None:
             ax.fill_between(steps, values - array(spread), values + array(spread), color=colour, alpha=0.18, lw=0)
-        ends.append((name, float(values[-1]), colour))
+        known = values[np.isfinite(values)]             # a run that diverged keeps its name at its last number
+        if len(known):
+            ends.append((name, float(known[-1]), colour))
     for name, value in (hlines or {}).items():
         ax.axhline(value, color=GREY, lw=1, ls="--")
         ends.append((name, value, GREY))
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=ylim)
     ax.margins(x=0)
     end_labels(ax, ends, line=0.17 / height)
     return fig

@@ -28,11 +28,11 @@ from .training import Batch, Measure, Method, Model, Plan, cosine_decay, descend
 
 # %% auto #0
 __all__ = ['PROPAGATIONS', 'LABELS', 'TABLE1', 'TABLE2', 'TABLE6', 'class_means', 'nearest_votes', 'check_features',
-           'nearest_neighbours', 'similarity_graph', 'components', 'Pieces', 'pieces', 'normalised', 'orthogonal',
-           'leading_eigenpairs', 'Spectrum', 'spectral_embedding', 'spectral_votes', 'confidence', 'Config', 'Pseudo',
-           'warn_of_twins', 'propagate', 'weighted_loss', 'Classifier', 'pseudo_labelled', 'content', 'metric_name',
-           'learned_metric', 'check_counts', 'weights_of', 'propagated', 'kept', 'transfer_metric', 'fit', 'slowly',
-           'bench']
+           'nearest_neighbours', 'similarity_graph', 'to_scipy', 'components', 'Pieces', 'pieces', 'normalised',
+           'orthogonal', 'leading_eigenpairs', 'Spectrum', 'spectral_embedding', 'spectral_votes', 'spreading_votes',
+           'confidence', 'Config', 'Pseudo', 'vote_logits', 'pseudo_labels', 'warn_of_twins', 'propagate',
+           'weighted_loss', 'Classifier', 'pseudo_labelled', 'content', 'metric_name', 'learned_metric', 'check_counts',
+           'weights_of', 'propagated', 'kept', 'transfer_metric', 'fit', 'slowly', 'bench']
 
 # %% ../nbs/30_metric_transfer.ipynb #575e6deb
 def class_means(labels: Tensor, classes: int) -> Tensor:
@@ -90,16 +90,21 @@ def similarity_graph(similarity: Tensor, index: Tensor, spread: float = 0.2) -> 
         return both.coalesce().to_sparse_csr()
 
 # %% ../nbs/30_metric_transfer.ipynb #4237edcd
+def to_scipy(graph: Tensor) -> Any:
+    "A sparse CSR matrix (N,N) as SciPy's `csr_matrix`, on the CPU."
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix(tuple(p.cpu().numpy() for p in (graph.values(), graph.col_indices(), graph.crow_indices())), graph.shape)
+
+
 def components(graph: Tensor) -> Tensor:
     "The component (N,) of each node of a sparse CSR matrix (N,N), numbered from 0."
-    from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
-    parts = (graph.values(), graph.col_indices(), graph.crow_indices())
-    _, found = connected_components(csr_matrix(tuple(p.cpu().numpy() for p in parts), graph.shape), directed=False)
+    _, found = connected_components(to_scipy(graph), directed=False)
     return torch.from_numpy(found).long().to(graph.device)
 
-
+# %% ../nbs/30_metric_transfer.ipynb #4237edc1
 class Pieces(NamedTuple):
     "A graph's degrees d (N,), the component of each node (N,), and the sum of the degrees of each component (components,)."
 
@@ -215,6 +220,21 @@ def spectral_votes(spectrum: Spectrum, labelled: Tensor, labels: Tensor, classes
         z[alone[parts.component]] = 0  # a component without a label: nothing is known, and the confidence is 0
     return z
 
+# %% ../nbs/30_metric_transfer.ipynb #5f3a9c02
+def spreading_votes(
+    graph: Tensor, labelled: Tensor, labels: Tensor, classes: int, alpha: float = 0.99, even: bool = False
+) -> Tensor:  # fmt: skip
+    """z (N, classes), float64, of label spreading (Zhou et al. 2004) on a sparse graph (N,N), from the labels (n,) of the nodes
+    `labelled` (n,); `even`: with class-mass normalisation (Zhu et al. 2003). 0 in a component without a label."""
+    from scipy.sparse import identity
+    from scipy.sparse.linalg import cg
+
+    system = identity(len(graph)) - alpha * to_scipy(normalised(graph.double(), pieces(graph).degree.double()))
+    y = torch.zeros(len(graph), classes, dtype=torch.float64)
+    y[labelled.cpu(), labels.cpu()] = 1
+    z = torch.stack([torch.from_numpy(cg(system, column, rtol=1e-10)[0]) for column in y.T.numpy()], 1)
+    return (z / z.sum(0) if even else z).to(graph.device)
+
 # %% ../nbs/30_metric_transfer.ipynb #6af5ee1b
 def confidence(votes: Tensor, temperature: float = 40.0) -> Tensor:
     "α of (8) and (9), (N,), from votes (N, classes)."
@@ -222,7 +242,7 @@ def confidence(votes: Tensor, temperature: float = 40.0) -> Tensor:
     return first - second
 
 # %% ../nbs/30_metric_transfer.ipynb #4d525e9f
-PROPAGATIONS = ("spectral", "nearest", "none")
+PROPAGATIONS = ("spectral", "nearest", "spreading", "spreading_cmn", "none")
 
 
 @dataclass(frozen=True)
@@ -230,7 +250,7 @@ class Config:
     "Metric transfer. Defaults are the paper's for CIFAR-10, with the place where it gives them. ValueError for what cannot be."
 
     metric: pretext.Config = field(default_factory=pretext.Config)  # how the metric is learned
-    propagation: str = "spectral"  # section 3.2: or "nearest", or "none"
+    propagation: str = "spectral"  # section 3.2; or another one of `PROPAGATIONS`
     neighbours: int = 20  # k: not given; the authors' code
     spread: float = 0.2  # of the graph's weights: not given; the authors' code
     eigenvectors: int = 200  # η, section 4
@@ -261,13 +281,25 @@ class Config:
 
 # %% ../nbs/30_metric_transfer.ipynb #f29abe8a
 class Pseudo(NamedTuple):
-    "What propagation makes of unlabelled images: votes z (N, classes), pseudo-labels (7), (N,), and confidences α (9), (N,)."
+    """What propagation makes of unlabelled images: votes z (N, classes), pseudo-labels (7), (N,), and confidences α (9), (N,).
+    Where the confidence is 0 nothing is known, and the pseudo-label is -1: no label."""
 
     votes: Tensor
     labels: Tensor
     confidence: Tensor
 
 
+def vote_logits(votes: Tensor, config: Config) -> Tensor:
+    "What (8) is the softmax of, (N, classes): votes over τ in the embedding, or the log of votes of which shares are meant."
+    return votes / config.temperature if config.propagation == "spectral" else votes.clamp(min=1e-30).log()
+
+
+def pseudo_labels(votes: Tensor, config: Config) -> Pseudo:
+    "Pseudo-labels of votes (N, classes)."
+    sure = confidence(vote_logits(votes, config), 1.0)
+    return Pseudo(votes, votes.argmax(1).masked_fill(sure == 0, -1), sure)
+
+# %% ../nbs/30_metric_transfer.ipynb #f29abe81
 def warn_of_twins(similarity: Tensor, index: Tensor, labels: Tensor) -> None:
     """Warn where images cannot be told apart (cosine 1), for neighbours that are copies say nothing about others. ValueError
     where two of them, the first (n,) in the order of `labels`, bear different labels."""
@@ -288,14 +320,16 @@ def propagate(labelled: Tensor, labels: Tensor, unlabelled: Tensor, classes: int
         check_features(part, who)
     class_means(labels, classes)  # a missing class is found before the graph is made
     if config.propagation == "nearest":
-        z = nearest_votes(labelled, labels, unlabelled, classes, config.vote_temperature)
-        return Pseudo(z, z.argmax(1), confidence(z.log(), 1.0))
+        return pseudo_labels(nearest_votes(labelled, labels, unlabelled, classes, config.vote_temperature), config)
     every = torch.cat([labelled, unlabelled])
     similarity, index = nearest_neighbours(every, config.neighbours)
     warn_of_twins(similarity, index, labels)
-    spectrum = spectral_embedding(similarity_graph(similarity, index, config.spread), config.eigenvectors)
-    z = spectral_votes(spectrum, torch.arange(len(labels), device=labels.device), labels, classes)[len(labels) :]
-    return Pseudo(z, z.argmax(1), confidence(z, config.temperature))
+    graph, known = similarity_graph(similarity, index, config.spread), torch.arange(len(labels), device=labels.device)
+    if config.propagation == "spectral":
+        z = spectral_votes(spectral_embedding(graph, config.eigenvectors), known, labels, classes)
+    else:
+        z = spreading_votes(graph, known, labels, classes, even=config.propagation == "spreading_cmn")
+    return pseudo_labels(z[len(labels) :], config)
 
 # %% ../nbs/30_metric_transfer.ipynb #5c8ff421
 def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -333,13 +367,14 @@ class Classifier(Method):
         "uint8 (N,C,H,W) to class logits (N, classes)."
         return self.head(self.trunk.encode(images))
 
-
+# %% ../nbs/30_metric_transfer.ipynb #5c8ff422
 def pseudo_labelled(task: Task, pseudo: Pseudo | None, config: Config) -> tuple[Task, Tensor]:
-    "`task` with labelled and pseudo-labelled images (of at least the confidence `least`) as labelled domain, and the weights."
+    """`task` with labelled and pseudo-labelled images (of at least the confidence `least`) as labelled domain, and the weights.
+    An image without a pseudo-label is not taken, whatever `least` is."""
     few = task.labelled
     images, labels, weights = [task.matched(few.images)], [few.labels], [torch.ones(len(few))]
-    if pseudo is not None:
-        kept = (pseudo.confidence >= config.least).nonzero().flatten()
+    kept = torch.zeros(0) if pseudo is None else ((pseudo.labels >= 0) & (pseudo.confidence >= config.least)).nonzero().flatten()
+    if pseudo is not None and len(kept):
         images, labels = [*images, task.matched(task.unlabelled.images[kept])], [*labels, pseudo.labels[kept]]
         weights.append(pseudo.confidence[kept] if config.weighted else torch.ones(len(kept)))
     pool = Domain(few.name, torch.cat(images), torch.cat(labels), few.classes)  # type: ignore[arg-type]
@@ -380,8 +415,8 @@ def check_counts(task: Task, config: Config) -> None:
     assert task.labelled.labels is not None
     class_means(task.labelled.labels, len(task.labelled.classes))
     count = len(task.labelled) + len(task.unlabelled)
-    least = {"neighbours": config.neighbours + 1, "eigenvectors": config.eigenvectors}
-    for name, needed in least.items() if config.propagation == "spectral" else ():
+    spectral, graph = config.propagation == "spectral", config.propagation not in ("nearest", "none")
+    for name, needed in {"neighbours": graph * (config.neighbours + 1), "eigenvectors": spectral * config.eigenvectors}.items():
         if count < needed:
             raise ValueError(f"{name}={getattr(config, name)} is too many for {count} images")
 

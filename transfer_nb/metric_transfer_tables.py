@@ -19,12 +19,12 @@ from .experiments import PICKS, Arrays, Column, Pick, Place, Preset, Records, Ro
 from .training import Model
 
 # %% auto #0
-__all__ = ['METRICS', 'WAYS', 'METRIC_ROWS', 'METRIC_QUICK', 'DIGIT_METRIC', 'DIGIT_TRANSFER', 'METRIC_CPU', 'CPU_METRIC',
-           'METRIC_COLUMNS', 'METRIC_TABLE2', 'METRIC_TABLE1', 'CONSISTENT', 'TRANSFER_ROW', 'ALONE', 'STARTED',
-           'OTHERS', 'RIVAL_QUICK', 'RIVAL_DIGITS', 'METRIC_TABLE4', 'METRIC_FIGURE4', 'WIDE', 'METRIC_TABLE3',
-           'METRIC_TABLE6', 'FEW_SHOT_ROWS', 'TINY', 'FEW_CHARACTERS', 'METRIC_TABLE7', 'TABLES', 'with_metric',
-           'from_scratch', 'pseudo_scores', 'pseudo_arrays', 'rival_alone', 'rival_started', 'transfer_alone',
-           'learned_by', 'few_shot_rows', 'pseudo_kept', 'pseudo_figures', 'metric_transfer_figures']
+__all__ = ['METRICS', 'WAYS', 'CLASSICAL', 'METRIC_ROWS', 'METRIC_QUICK', 'DIGIT_METRIC', 'DIGIT_TRANSFER', 'METRIC_CPU',
+           'CPU_METRIC', 'METRIC_COLUMNS', 'METRIC_TABLE2', 'METRIC_TABLE1', 'CONSISTENT', 'TRANSFER_ROW', 'ALONE',
+           'STARTED', 'OTHERS', 'RIVAL_QUICK', 'RIVAL_DIGITS', 'METRIC_TABLE4', 'METRIC_FIGURE4', 'WIDE',
+           'METRIC_TABLE3', 'METRIC_TABLE6', 'FEW_SHOT_ROWS', 'TINY', 'FEW_CHARACTERS', 'METRIC_TABLE7', 'TABLES',
+           'with_metric', 'from_scratch', 'pseudo_scores', 'pseudo_arrays', 'rival_alone', 'rival_started',
+           'transfer_alone', 'learned_by', 'few_shot_rows', 'pseudo_kept', 'pseudo_figures', 'metric_transfer_figures']
 
 # %% ../nbs/35_metric_transfer_tables.ipynb #618f98e3
 def with_metric(config: metric_transfer.Config, pretext: str, propagation: str) -> metric_transfer.Config:
@@ -40,7 +40,8 @@ def from_scratch(config: metric_transfer.Config) -> metric_transfer.Config:
 
 
 def pseudo_scores(model: Model, task: Task) -> list[Pick]:
-    "Accuracy of the pseudo-labels, and their average precision when ranked by confidence; nothing for a model without any."
+    """Accuracy of the pseudo-labels, and their average precision when ranked by confidence; nothing for a model without any. An
+    image of which nothing is known counts as a mistake of the least confidence."""
     pseudo: Any = model.method.pseudo
     if pseudo is None or task.hidden is None:
         return []
@@ -51,28 +52,35 @@ def pseudo_scores(model: Model, task: Task) -> list[Pick]:
 # %% ../nbs/35_metric_transfer_tables.ipynb #ce6d0724
 def pseudo_arrays(model: Model, task: Task, most: int = 12) -> Arrays:
     """`confidence` (9) and `probability`, the largest of (8), (N,), with `label` and `truth`, (N,), of pseudo-labels; `image`
-    (M,C,H,W) and `which` (M,), their places, of the `most` most confident, least confident, and most confidently wrong ones."""
+    (M,C,H,W) and `which` (M,), their places, of the `most` most confident, least confident, and most confidently wrong ones.
+    Where nothing is known, `label` is -1, and the image is not among these."""
     method: Any = model.method
     pseudo, config = method.pseudo, method.config
     assert task.hidden is not None
-    logits = pseudo.votes.log() if config.propagation == "nearest" else pseudo.votes / config.temperature
+    largest = metric_transfer.vote_logits(pseudo.votes, config).softmax(1).amax(1)
     order = pseudo.confidence.argsort(descending=True, stable=True)
+    order = order[pseudo.labels[order] >= 0]
     mistakes = order[pseudo.labels[order] != task.hidden[order]]
     which = torch.cat([order[:most], order[-most:], mistakes[:most]]).unique()
     return {
-        "confidence": pseudo.confidence.numpy(), "probability": logits.softmax(1).max(1).values.numpy(),
-        "label": pseudo.labels.numpy().astype(np.uint8), "truth": task.hidden.numpy().astype(np.uint8),
+        "confidence": pseudo.confidence.numpy(), "probability": largest.numpy(),
+        "label": pseudo.labels.numpy().astype(np.int32), "truth": task.hidden.numpy().astype(np.int32),
         "image": task.unlabelled.images[which].numpy(), "which": which.numpy(),
     }  # fmt: skip
 
 # %% ../nbs/35_metric_transfer_tables.ipynb #23a4439b
 METRICS = {"bootstrapping": "neighbourhood", "colorization": "colorization", "instance": "instance"}
 WAYS = {"none": "no propagation", "nearest": "nearest neighbour", "spectral": "spectral"}
+CLASSICAL = {"spreading": "label spreading", "spreading_cmn": "label spreading, class mass"}
 METRIC_ROWS = (
     Row("scratch", "No metric, no propagation", from_scratch),
     *(
         Row(f"{name}_{way}", f"{name.capitalize()}, {label}", partial(with_metric, pretext=pretext, propagation=way))
         for name, pretext in METRICS.items() for way, label in WAYS.items() if (name, way) != ("bootstrapping", "none")
+    ),
+    *(
+        Row(f"instance_{way}", f"Instance, {label}", partial(with_metric, pretext="instance", propagation=way), ours=True)
+        for way, label in CLASSICAL.items()
     ),
 )  # fmt: skip
 METRIC_QUICK = (
@@ -105,16 +113,17 @@ METRIC_TABLE2 = Table(
     base=metric_transfer.Config(), fit=metric_transfer.fit, rows=METRIC_ROWS, columns=METRIC_COLUMNS,
     presets={
         "quick": Preset(
-            "sample", ("digits10", "digits100"), ("scratch", "instance_none", "instance_nearest", "instance_spectral"),
+            "sample", ("digits10", "digits100"),
+            ("scratch", "instance_none", "instance_nearest", "instance_spectral", *(f"instance_{way}" for way in CLASSICAL)),
             DIGIT_TRANSFER, note=METRIC_QUICK, looks=4,
         ),
         "cpu": Preset(
             "full", ("cifar50", "cifar250", "cifar1000"),
             ("scratch", "instance_none", "instance_nearest", "instance_spectral"),
             dict(metric=CPU_METRIC, steps=600, batch_size=64, optimiser="adam", rate=1e-3, decay=0.0),
-            seeds=2, note=METRIC_CPU, looks=2,
+            seeds=1, note=METRIC_CPU, looks=2,
         ),
-        "paper": Preset("full", tuple(map(str, metric_transfer.LABELS)), tuple(r.id for r in METRIC_ROWS)),
+        "paper": Preset("full", tuple(map(str, metric_transfer.LABELS)), tuple(r.id for r in METRIC_ROWS if not r.ours)),
     },
     reported={
         (row, str(n)): x / 100 for row, values in metric_transfer.TABLE2.items() for n, x in zip(metric_transfer.LABELS, values)
@@ -124,9 +133,9 @@ METRIC_TABLE2 = Table(
 METRIC_TABLE1 = dataclasses.replace(
     METRIC_TABLE2, name="metric_transfer.table1", runs="metric_transfer.table2", metric="pseudo_map",
     title="Metric transfer, table 1: mean average precision of the pseudo-labels",
-    rows=tuple(r for r in METRIC_ROWS if r.id in metric_transfer.TABLE1),
+    rows=tuple(r for r in METRIC_ROWS if r.ours or r.id in metric_transfer.TABLE1),
     presets={
-        name: dataclasses.replace(p, rows=tuple(r for r in p.rows if r in metric_transfer.TABLE1))
+        name: dataclasses.replace(p, rows=tuple(r for r in p.rows if METRIC_TABLE2.row(r).ours or r in metric_transfer.TABLE1))
         for name, p in METRIC_TABLE2.presets.items()
     },
     reported={
@@ -326,26 +335,32 @@ def pseudo_kept(records: Records, column: str, preset: str) -> dict[str, Any]:
 
 
 def pseudo_figures(records: Records, column: str, preset: str) -> dict[str, Any]:
-    """Figures of the pseudo-labels in a column: `figure3`, their accuracy against confidence; `calibration`, that of (8); and
-    `reliability`, images, by the row that is the last in the table. Nothing without records."""
+    """Figures of the pseudo-labels in a column: `figure3`, their accuracy against confidence; `calibration`, that of (8), of
+    the images that have a pseudo-label; and `reliability`, images, by the row that is the last in the table and the first in the
+    figures. Nothing without records."""
     from transfer_nb import figures
 
     curves, bins = {}, {}
-    found = {label: {k: z[k] for k in z.files} for label, z in pseudo_kept(records, column, preset).items()}
+    found = {label: {k: z[k] for k in z.files} for label, z in reversed(pseudo_kept(records, column, preset).items())}
     for label, z in found.items():
         right = torch.from_numpy(z["label"] == z["truth"])
         accuracy = scores.most_confident(torch.from_numpy(z["confidence"]), right).numpy()
         share = np.linspace(0, 1, 101)[1:]
         curves[label] = (share, accuracy[(share * len(accuracy)).astype(int) - 1], np.zeros(100))
-        bins[label] = scores.confidence_calibration(torch.from_numpy(z["probability"]), right)
+        known = torch.from_numpy(z["label"] >= 0)
+        bins[label] = scores.confidence_calibration(torch.from_numpy(z["probability"])[known], right[known])
     if not found:
         return {}
-    z = list(found.values())[-1]
+    z = next(iter(found.values()))
     label, truth, confidence = (z[k][z["which"]] for k in ("label", "truth", "confidence"))
     reliability = figures.reliability_grid(z["image"], label, truth, confidence, columns=12)
+    calibration = figures.calibration_curve(bins)
+    calibration.axes[0].lines[0].set_label("accuracy = probability")
+    calibration.axes[0].legend(fontsize=8.5)
+    calibration.axes[1].set_xlabel("largest of the probabilities (8)")
     return {
         "figure3": figures.curves(curves, xlabel="share of the images, most confident first", ylabel="accuracy of pseudo-labels"),
-        "calibration": figures.calibration_curve(bins), "reliability": reliability,
+        "calibration": calibration, "reliability": reliability,
     }  # fmt: skip
 
 

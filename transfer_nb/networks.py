@@ -134,12 +134,11 @@ def conv(i: int, o: int, size: int, pool: tuple[int, int, int] | None, pad: int 
     return layers + ([nn.MaxPool2d(pool[0], pool[1], pool[2])] if pool else [])
 
 
-def fully_connected(widths: Sequence[int], dropout: float = 0.0, norm: bool = False) -> Stack:
+def fully_connected(widths: Sequence[int], dropout: float = 0.0) -> Stack:
     "Linear layers of the given widths with rectifiers (and dropout) between them; none after the last."
     layers: list[nn.Module] = []
     for i, o in zip(widths[:-2], widths[1:-1], strict=True):
-        layers += [nn.Linear(i, o), *([DomainBatchNorm(o)] if norm else []), nn.ReLU()]
-        layers += [nn.Dropout(dropout)] if dropout else []
+        layers += [nn.Linear(i, o), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
     return Stack(*layers, nn.Linear(widths[-2], widths[-1]))
 
 # %% ../nbs/02_networks.ipynb #3d0a0fd6

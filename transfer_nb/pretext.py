@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from . import domains, networks, training
 from .augment import VIEWS, grey
-from .domains import Task
+from .domains import Domain, Task
 from .networks import Stack
 from .training import Batch, Measure, Method, Model, Plan, cosine_decay, descend, make_optimiser, set_rate
 
@@ -254,7 +254,7 @@ class Colorization(Pretext):
         if self.shape[0] != 3:
             raise ValueError(f"colorization needs colour images, not {self.shape}: choose another pretext")
         super().build(seen)
-        self.register_buffer("bins", colour_bins().to(torch.get_default_device()))
+        self.register_buffer("bins", colour_bins().clone().to(torch.get_default_device()))
         self.painter = painter(self.encoder, self.shape, len(self.bins))
 
     def embed(self, images: Tensor) -> Tensor:
@@ -283,7 +283,7 @@ class SplitBrain(Pretext):
         _, h, w = self.shape
         (self.light, n), (self.colour, m) = (networks.encoder(self.config.network, (c, h, w)) for c in (1, 2))
         self.width = n + m
-        self.register_buffer("colours", colour_bins().to(torch.get_default_device()))
+        self.register_buffer("colours", colour_bins().clone().to(torch.get_default_device()))
         self.register_buffer("lights", torch.arange(1.0, 100.0, 2.0)[:, None])
         self.to_colour = painter(self.light, (1, h, w), len(self.colours))
         self.to_light = painter(self.colour, (2, h, w), len(self.lights))
@@ -371,7 +371,8 @@ class Jigsaw(Pretext):
         "Also the permutations, and a classifier of them."
         super().build(seen)
         pieces = self.config.tiles**2
-        self.register_buffer("permutations", far_permutations(pieces, self.config.permutations).to(torch.get_default_device()))
+        permutations = far_permutations(pieces, self.config.permutations).clone()  # what is loaded must not change the cache
+        self.register_buffer("permutations", permutations.to(torch.get_default_device()))
         self.piece = nn.Sequential(nn.Linear(self.width, 64), nn.ReLU())
         self.head = nn.Linear(64 * pieces, self.config.permutations)
 
@@ -389,14 +390,14 @@ PRETEXTS["jigsaw"] = Jigsaw
 
 # %% ../nbs/32_pretext.ipynb #ac270c56
 def metric_task(task: Task, supervised: bool) -> Task:
-    "What a pretext learns from: the same images as labelled (where they have labels) and unlabelled domain, and the test set."
+    "What a pretext learns from: the same images as labelled (where they have labels) and unlabelled domain; no test set."
+    nothing: dict[str, Any] = dict(hidden=None, labelled_test=None, metric=None, test=None)
     if supervised:
         known = task.metric if task.metric and task.metric.labels is not None else task.labelled
         pair: dict[str, Any] = dict(labelled=known, unlabelled=known.hidden())
-        return dataclasses.replace(task, name=f"metric of {known.name}", hidden=None, labelled_test=None, metric=None, **pair)
+        return dataclasses.replace(task, name=f"metric of {known.name}", **nothing, **pair)
     every = task.metric.hidden() if task.metric else domains.joined(task.labelled, task.unlabelled, task.shape, task.fit)
-    nobody: dict[str, Any] = dict(hidden=None, labelled_test=None, metric=None)
-    return dataclasses.replace(task, name=f"metric of {every.name}", unlabelled=every, **nobody)
+    return dataclasses.replace(task, name=f"metric of {every.name}", unlabelled=every, **nothing)
 
 
 def neighbour_accuracy(
@@ -420,9 +421,10 @@ class NeighbourMeasure:
         if test is None or test.labels is None or task.hidden is None:
             return {}
         known = domains.revealed(task)
+        test = domains.by_name(test, tuple(dict.fromkeys((*known.classes, *test.classes))))  # a class that is not known is missed
         known = domains.drawn(known, min(len(known), self.most))
         model = Model(method, task, training.History())
-        assert known.labels is not None
+        assert known.labels is not None and test.labels is not None
         found = [model.features(d.images) for d in (known, test)]
         return {"neighbour accuracy": neighbour_accuracy(found[0], known.labels, found[1], test.labels)}
 
@@ -434,7 +436,8 @@ def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Mea
     method = PRETEXTS[config.pretext]
     learned = metric_task(task, method.supervised)
     pool = learned.labelled if method.supervised else learned.unlabelled
-    if not method.supervised:  # the loop draws from both domains, and this one is not looked at
-        learned = dataclasses.replace(learned, labelled=domains.repeated(learned.labelled, config.batch_size))
+    if not method.supervised:  # the loop draws from both domains: in place of the one that is not looked at, always the same
+        blank = Domain("nothing", torch.zeros(1, *task.shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("nothing",))
+        learned = dataclasses.replace(learned, labelled=domains.repeated(blank, config.batch_size))
     size = min(config.batch_size, len(pool))
     return training.fit(method, learned, config, Plan(config.steps, size, seed, **plan), measure or NeighbourMeasure(task))

@@ -18,7 +18,7 @@ from torch import Tensor
 __all__ = ['L2_CHOICES', 'Validator', 'VALIDATORS', 'NEEDS', 'ROWS', 'PROBING', 'accuracy', 'confusion', 'per_class_accuracy',
            'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi', 'most_confident', 'average_precision',
            'mean_average_precision', 'retrieval_map', 'Calibration', 'calibration', 'confidence_calibration',
-           'fit_logistic', 'Probe', 'balanced_loss', 'domain_probe', 'balanced_error', 'proxy_a_distance',
+           'fit_logistic', 'Probe', 'log_losses', 'excess', 'domain_probe', 'balanced_error', 'proxy_a_distance',
            'mean_discrepancy', 'View', 'validator', 'source_risk', 'domain_confusion', 'dann', 'a_distance',
            'mean_entropy', 'entropy', 'information_maximisation', 'bnm', 'neighbour_entropy', 'snd', 'density_ratio',
            'dev_risk', 'dev', 'class_ami', 'validate', 'best_step']
@@ -58,6 +58,7 @@ def confusion(predicted: Tensor, labels: Tensor, rows: int | None = None, column
 
 def per_class_accuracy(predicted: Tensor, labels: Tensor, classes: int | None = None) -> Tensor:
     "Accuracy within each class, (C,) float64; NaN for a class that has no image in `labels`."
+    predicted, labels = _pair(predicted, labels)
     classes = classes or int(torch.maximum(predicted.max(), labels.max())) + 1
     counts = confusion(predicted, labels, classes, classes).double()
     return counts.diagonal() / counts.sum(0)
@@ -106,9 +107,9 @@ def most_confident(confidence: Tensor, right: Tensor) -> Tensor:
 
 def average_precision(scores: Tensor, relevant: Tensor) -> float:
     """Area under the precision-recall steps, from 0 to 1, of ranking by `scores` (N,) with `relevant` (N,) boolean. Ties
-    share a threshold."""
-    if scores.shape != relevant.shape or scores.ndim != 1 or not bool(relevant.any()):
-        raise ValueError("needs two vectors of equal length with at least one relevant item, "
+    share a threshold. ValueError for other shapes, for no relevant item, and for scores that are NaN."""
+    if scores.shape != relevant.shape or scores.ndim != 1 or not bool(relevant.any()) or bool(scores.isnan().any()):
+        raise ValueError("needs two vectors of equal length with at least one relevant item and no NaN, "
                          f"not {tuple(scores.shape)} and {tuple(relevant.shape)}")
     order = scores.argsort(descending=True, stable=True)
     ranked, hits = scores[order], relevant[order].double().cumsum(0)
@@ -127,11 +128,13 @@ def mean_average_precision(scores: Tensor, labels: Tensor) -> float:
 
 def retrieval_map(embeddings: Tensor, labels: Tensor) -> float:
     """Mean over images of the average precision of retrieving the others of its class by cosine similarity; embeddings
-    (N,D), labels (N,)."""
+    (N,D), labels (N,). An image that is alone in its class is no query; ValueError if all are."""
     unit = F.normalize(embeddings.flatten(1).float(), dim=1)
     scores, same = unit @ unit.T, labels[:, None] == labels
     others = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     found = [average_precision(s[o], r[o]) for s, r, o in zip(scores, same, others) if bool(r[o].any())]
+    if not found:
+        raise ValueError("no class has two images, so there is nothing to retrieve")
     return sum(found) / len(found)
 
 # %% ../nbs/06_scores.ipynb #82f11aa3
@@ -147,7 +150,8 @@ class Calibration:
 def calibration(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Calibration:
     """Accuracy beside confidence in equal bins (lo, hi] of the largest of `probabilities` (N,C), and the ECE (Guo et al.
     2017, eq. 3)."""
-    if bool(((probabilities.sum(1) - 1).abs() > 1e-3).any()) or bool((probabilities < 0).any()):
+    sums_to_one = bool(((probabilities.sum(1) - 1).abs() <= 1e-3).all())       # NaN does not, either
+    if not sums_to_one or bool((probabilities < 0).any()):
         raise ValueError("probabilities must be non-negative and sum to 1 in each row; give a softmax of the logits")
     confidence, predicted = probabilities.double().max(1)
     predicted, labels = _pair(predicted, labels)
@@ -193,9 +197,14 @@ class Probe:
     def __call__(self, features: Tensor) -> Tensor:
         return ((features.detach().flatten(1).double() - self.mean) / self.scale) @ self.theta[:-1] + self.theta[-1]
 
-def balanced_loss(probe: Probe, first: Tensor, second: Tensor) -> float:
-    "Mean logistic loss of `probe`, each domain counting one half."
-    return float(F.softplus(probe(first)).mean() + F.softplus(-probe(second)).mean()) / 2
+def log_losses(probe: Probe, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    "Logistic loss of `probe` at each row of the first (N,) and of the second domain (M,)."
+    return F.softplus(probe(first)), F.softplus(-probe(second))
+
+def excess(losses: tuple[Tensor, Tensor], least: tuple[Tensor, Tensor]) -> tuple[float, float]:
+    "By how much the mean loss is above another on the same rows, each domain counting one half, and its standard error."
+    gaps = [a - b for a, b in zip(losses, least)]
+    return (sum(float(g.mean()) for g in gaps) / 2, math.sqrt(sum(float(g.var()) / len(g) for g in gaps)) / 2)
 
 # %% ../nbs/06_scores.ipynb #7ea3c005
 def _drawn(features: Tensor, most: int, seed: int) -> Tensor:
@@ -203,9 +212,9 @@ def _drawn(features: Tensor, most: int, seed: int) -> Tensor:
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:most]
     return features[order.to(features.device)]
 
-def domain_probe(first: Tensor, second: Tensor, choices: Sequence[float] = L2_CHOICES) -> Probe:
-    """A logistic domain classifier for two sets of features (N,...), rows in random order; its l2 has the least loss on
-    every third row."""
+def domain_probe(first: Tensor, second: Tensor, choices: Sequence[float] = L2_CHOICES, slack: float = 0) -> Probe:
+    """A logistic domain classifier for two sets of features (N,...), rows in random order. Its l2 is the one of `choices`
+    (falling) with the least loss on every third row; or the last whose loss is less than `slack` standard errors above that."""
     def fit(a: Tensor, b: Tensor, l2: float) -> Probe:
         x = torch.cat([a.flatten(1), b.flatten(1)]).detach().double()
         mean, scale = x.mean(0), x.std(0)
@@ -214,8 +223,10 @@ def domain_probe(first: Tensor, second: Tensor, choices: Sequence[float] = L2_CH
         weight = torch.where(y == 0, 0.5 / len(a), 0.5 / len(b)).to(x)
         return Probe(fit_logistic((x - mean) / scale, y, weight, l2), mean, scale)
     held_a, held_b = (torch.arange(len(x), device=x.device) % 3 == 2 for x in (first, second))
-    l2 = min(choices, key=lambda c: balanced_loss(fit(first[~held_a], second[~held_b], c), first[held_a], second[held_b]))
-    return fit(first, second, l2)
+    losses = [log_losses(fit(first[~held_a], second[~held_b], c), first[held_a], second[held_b]) for c in choices]
+    least = min(range(len(choices)), key=lambda i: float(losses[i][0].mean() + losses[i][1].mean()))
+    above = [excess(x, losses[least]) for x in losses]
+    return fit(first, second, choices[max(i for i, (gap, error) in enumerate(above) if i == least or gap < slack * error)])
 
 # %% ../nbs/06_scores.ipynb #db5fc454
 def balanced_error(probe: Probe, first: Tensor, second: Tensor) -> float:
@@ -225,25 +236,29 @@ def balanced_error(probe: Probe, first: Tensor, second: Tensor) -> float:
 def proxy_a_distance(features_a: Tensor, features_b: Tensor, seed: int = 0, most: int = 2000) -> float:
     """2 (1 - 2 error), from 0 to 2, of a linear domain classifier on held-out rows (Ben-David et al. 2007; DANN eq. 13).
     Features (N,...), (M,...). At most `most` rows of each set, drawn with `seed`: half of them fit the classifier, the
-    other half measure its error. ValueError for fewer than 12 rows."""
+    other half measure its error. NaN if a feature is not finite. ValueError for fewer than 12 rows."""
     def halves(features: Tensor) -> tuple[Tensor, Tensor]:
         if len(features) < 12:
             raise ValueError(f"the proxy A-distance needs at least 12 rows of each domain, not {len(features)}")
         drawn = _drawn(features, most, seed)
         return drawn[::2], drawn[1::2]
+    if not bool(features_a.isfinite().all() and features_b.isfinite().all()):
+        return math.nan
     (fit_a, test_a), (fit_b, test_b) = halves(features_a), halves(features_b)
     return max(0.0, 2 * (1 - 2 * balanced_error(domain_probe(fit_a, fit_b), test_a, test_b)))
 
 # %% ../nbs/06_scores.ipynb #22a3dd97
 def mean_discrepancy(features_a: Tensor, features_b: Tensor, scaled: bool = False) -> float:
     """Length of the difference of the means of two sets of features (N,...), (M,...): linear MMD (Tzeng et al. 2014; DANN
-    section 4). `scaled`: root mean square over features of the difference in pooled standard deviations, to compare layers."""
+    section 4). `scaled`: root mean square over features of the difference in pooled standard deviations, to compare layers;
+    features that never change are left out."""
     a, b = (f.detach().flatten(1).double() for f in (features_a, features_b))
     gap = a.mean(0) - b.mean(0)
     if not scaled:
         return float(gap.norm())
     spread = ((a.var(0) + b.var(0)) / 2).sqrt()
-    return float((gap / spread)[spread > 1e-9].square().mean().sqrt())
+    constant = (spread < 1e-9) & (gap.abs() < 1e-9)     # the same number everywhere, as a dead unit gives
+    return float((gap / spread)[~constant].square().mean().sqrt())
 
 # %% ../nbs/06_scores.ipynb #eeca4e51
 @dataclass(frozen=True, eq=False)
@@ -356,15 +371,16 @@ def snd(view: View) -> float:
 # %% ../nbs/06_scores.ipynb #d84ddac3
 def density_ratio(source: Tensor, target: Tensor, at: Tensor, most: int = 2000) -> Tensor:
     """Estimate (K,) of p_target / p_source at the rows of `at` (K,D) by a linear domain classifier of at most `most` rows of
-    each set."""
-    return domain_probe(_drawn(source, most, 0), _drawn(target, most, 1))(at).exp()
+    each set: the weakest regularisation that is within one standard error of the best, as it draws the ratios towards 1."""
+    return domain_probe(_drawn(source, most, 0), _drawn(target, most, 1), (*L2_CHOICES, 1e-4), slack=1)(at).exp()
 
 def dev_risk(losses: Tensor, weights: Tensor) -> float:
     """Estimated target risk from source `losses` (N,) and density ratios `weights` (N,), with the control variate (You et
     al. 2019)."""
+    weights = weights.double()
     weighted, var = losses.double() * weights, weights.var()
-    if not float(var) > 1e-12:                          # equal weights: nothing to correct
-        return float(weighted.mean())
+    if float(var) <= 1e-12 * float(weights.mean()) ** 2:        # equal weights: each image counts the same
+        return float(losses.double().mean())
     eta = -float(((weighted - weighted.mean()) * (weights - weights.mean())).sum() / (len(weights) - 1) / var)
     return float(weighted.mean()) + eta * float(weights.mean()) - eta
 

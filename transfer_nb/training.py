@@ -22,21 +22,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm import tqdm
 
-from .domains import Domain, Task
+from .domains import Domain, Task, content
 
 # %% auto #0
-__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'Measure', 'PRECISIONS', 'SHOWN', 'WARNING', 'seed_for',
-           'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large', 'StreamedBatches',
-           'StreamedSampler', 'representative', 'Method', 'Look', 'inverse_decay', 'cosine_decay', 'constant',
-           'set_rate', 'make_optimiser', 'descend', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone',
-           'optimiser_tensors', 'state_tensors', 'put_back', 'write_atomically', 'random_state', 'set_random_state',
-           'WrongCheckpoint', 'check_identity', 'History', 'Plan', 'pick_precision', 'pick_engine', 'uninterrupted',
-           'evaluating', 'place_in', 'Run', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
-           'save', 'restore', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit', 'versions',
-           'hardware']
+__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Measure', 'PRECISIONS', 'SHOWN', 'WARNING',
+           'seed_for', 'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large',
+           'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'Look', 'inverse_decay', 'cosine_decay',
+           'constant', 'linear_decay', 'set_rate', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods',
+           'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors',
+           'put_back', 'write_atomically', 'random_state', 'set_random_state', 'WrongCheckpoint', 'check_identity',
+           'History', 'Plan', 'pick_precision', 'pick_engine', 'uninterrupted', 'evaluating', 'place_in', 'Run',
+           'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'Model',
+           'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit', 'versions', 'hardware']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -208,7 +209,14 @@ def constant(progress: Tensor) -> Tensor:
     return torch.ones_like(progress)
 
 
-SCHEDULES: dict[str, Callable[[Tensor], Tensor]] = {"inverse": inverse_decay, "cosine": cosine_decay, "constant": constant}
+def linear_decay(progress: Tensor) -> Tensor:
+    "Linear from 1 to 0."
+    return 1 - progress
+
+
+SCHEDULES: dict[str, Callable[[Tensor], Tensor]] = {
+    "inverse": inverse_decay, "cosine": cosine_decay, "linear": linear_decay, "constant": constant,
+}  # fmt: skip
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: Tensor) -> None:
@@ -245,18 +253,38 @@ WAITING = {
     "_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "unique_dim", "unique_consecutive", "equal",
     "bincount", "repeat_interleave",
 }  # fmt: skip
+READING = {"cpu", "numpy", "tolist", "__array__", "__repr__", "__format__"}  # methods that copy a tensor to the host
+MESSAGE = "{} waits for the device: a step may not read a tensor's value, nor index by a mask"
 
 
-class forbid_waiting(TorchDispatchMode):
-    "A context in which the operations in `WAITING`, and indexing by a mask, raise RuntimeError."
+class WatchedOperations(TorchDispatchMode):
+    "Raises RuntimeError at the operations in `WAITING`, and at indexing by a mask."
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
         indexed = name in ("index", "index_put", "index_put_")
         boolean_index = indexed and any(i is not None and i.dtype == torch.bool for i in args[1])
         if name in WAITING or boolean_index:
-            raise RuntimeError(f"{name} waits for the device: a step may not read a tensor's value, nor index by a mask")
+            raise RuntimeError(MESSAGE.format(name))
         return func(*args, **(kwargs or {}))
+
+
+class WatchedMethods(TorchFunctionMode):
+    "Raises RuntimeError at the methods in `READING`, and at `.to` a CPU."
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        places = [a for a in (*args[1:], *kwargs.values()) if isinstance(a, str | torch.device)] if name == "to" else []
+        if name in READING or any(torch.device(p).type == "cpu" for p in places):
+            raise RuntimeError(MESSAGE.format(name))
+        return func(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def forbid_waiting() -> Iterator[None]:
+    "Inside, whatever would make a GPU's host wait raises RuntimeError, on any device."
+    with WatchedOperations(), WatchedMethods():
+        yield
 
 # %% ../nbs/04_training.ipynb #9164d7c8
 class Eager:
@@ -407,7 +435,7 @@ class Plan:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
-    capture: str = "auto"
+    capture: str = "no"
     every: int = 0
     checkpoint: Path | None = None
     stream: str = "auto"
@@ -420,9 +448,9 @@ class Plan:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision={self.precision!r} is not one of {', '.join(PRECISIONS)}")
-        for name in ("capture", "stream"):
-            if getattr(self, name) not in ("auto", "yes", "no"):
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of auto, yes, no")
+        for name, known in (("capture", ("yes", "no")), ("stream", ("auto", "yes", "no"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
 
     @property
     def interval(self) -> int:
@@ -435,10 +463,10 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def pick_engine(plan: Plan, method: Method, device: torch.device) -> Eager:
-    "A captured step on a GPU (unless told otherwise), an eager one elsewhere."
+    "An eager step, or a captured one where that is asked for; ValueError if it is, and there is no GPU."
     if plan.capture == "yes" and device.type != "cuda":
-        raise ValueError("capture='yes' needs a CUDA device: use capture='auto'")
-    engine = Captured if device.type == "cuda" and plan.capture != "no" else Eager
+        raise ValueError("capture='yes' needs a CUDA device: leave capture='no'")
+    engine = Captured if plan.capture == "yes" else Eager
     return engine(method, pick_precision(plan.precision, device), device)
 
 # %% ../nbs/04_training.ipynb #a6dd9832
@@ -647,13 +675,14 @@ class Model:
 
 # %% ../nbs/04_training.ipynb #edfd0a96
 def test_accuracy(task: Task) -> Measure:
-    "Measures `accuracy` on the test set (a fraction), and `labelled accuracy` on the labelled domain's own test set."
+    """Measures `accuracy` on the whole test set (a fraction), and `labelled accuracy` on the whole of the labelled domain's own
+    test set; neither where the labels are of another list of classes than what the method predicts."""
     domains = {"accuracy": (task.test, 1), "labelled accuracy": (task.labelled_test, 0)}
 
     def measure(method: Method, step: int) -> dict[str, float]:
         model, scores = Model(method, task, History()), {}
         for name, (domain, d) in domains.items():
-            if domain is not None and domain.labels is not None:
+            if domain is not None and domain.labels is not None and domain.classes == task.labelled.classes:
                 scores[name] = (model.predict(domain.images, d) == domain.labels).double().mean().item()
         return scores
 
@@ -696,12 +725,13 @@ def fit(
     build: Callable[[Task, Any], Method], task: Task, config: Any, plan: Plan, measure: Measure | None = None
 ) -> Model:
     """Train `build(visible task, config)` according to `plan`. One seed fixes the run; global random state is left alone.
-    Raises ValueError for bad input before any work, WrongCheckpoint, FloatingPointError when a loss is not finite."""
+    A checkpoint knows the task by content. Raises ValueError for bad input before any work, WrongCheckpoint,
+    FloatingPointError when a loss is not finite."""
     device = pick_device(plan.device)
     identity = {
         **config_values(config), "method": build.__name__, "task": task.name, "size": task.size, "steps": plan.steps,
         "batch_size": plan.batch_size, "seed": plan.seed, "precision": str(pick_precision(plan.precision, device)),
-        "device": device.type,
+        "device": device.type, "data": content(task) if plan.checkpoint else "",
     }  # fmt: skip
     current = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
     with torch.random.fork_rng(enabled=True), deterministic(), current:

@@ -103,6 +103,8 @@ CHOSEN = (
 FRAMED = "Framed: USPS is scaled to 20×20 and centred in 28×28, as MNIST is; the paper resizes it to 28×28"
 EARLIER = "FAN, earlier reading"
 COPIED = "The paper's numbers of its rivals come from ADDA's paper, where that has them"
+
+# %% ../nbs/22_fan_tables.ipynb #fd0c6f64
 FAN_ROWS = (
     *(Row(k, v, partial(rival, name=k), fit=alignment.fit, note=OTHER_DDC * (k == "confusion")) for k, v in RIVALS.items()),
     *(Row(k, label, partial(rival, name=k), fit=alignment.fit, ours=True) for k, label in MORE_RIVALS.items()),
@@ -121,6 +123,8 @@ FAN_ROWS = (
     Row("source_only_modern", "Source only, augmented", modern_digits_source_only, ours=True, fit=dann_modern.fit),
     Row("modern", "DANN + augmentation + consistency", modern_digits, ours=True, fit=dann_modern.fit),
 )
+
+# %% ../nbs/22_fan_tables.ipynb #fd0c6f65
 FAN_DIGITS = ("mnist-usps", "usps-mnist", "mnist-usps-full", "usps-mnist-full", "svhn10k-mnist-grey")
 FAN_COLUMNS = (
     Column("mnist-usps", "MNIST → USPS"), Column("usps-mnist", "USPS → MNIST"),

@@ -26,7 +26,8 @@ docs: $(STAMP)  ## HTML pages in _docs
 readme: $(STAMP)  ## README.md from nbs/index.ipynb
 	@$(BIN)/python tools/readme.py
 
-sync: $(STAMP)  ## after an edit: clean the notebooks, export the modules, render README.md
+sync: $(STAMP)  ## after an edit: format and clean the notebooks, export the modules, render README.md
+	@$(BIN)/ruff format --quiet nbs tools setup.py
 	@$(BIN)/nbdev_clean
 	@$(BIN)/nbdev_export
 	@$(BIN)/python tools/readme.py

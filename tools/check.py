@@ -3,12 +3,11 @@
 A check is a function that returns a line for each thing that is wrong; its docstring is its name. Every check is run,
 whatever the others found; the exit status is 1 if any found something.
 """
+
 from __future__ import annotations
 
 import ast
-import csv
 import json
-import math
 import re
 import shutil
 import subprocess
@@ -33,19 +32,18 @@ NBS, LIB, BIN = ROOT / "nbs", ROOT / "transfer_nb", Path(sys.executable).parent
 MEGABYTE = 1e6
 NOTEBOOK_LIMIT, SAMPLES_LIMIT = 2 * MEGABYTE, 6 * MEGABYTE
 MACHINE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|opt|mnt|srv|scratch|Users|private)/[\w.-]+")
-CURVE_COLUMNS = ["experiment", "row", "column", "preset", "seed", "config", "step", "metric", "value"]
-COLUMNS = "experiment row column preset seed metric pick score steps seconds device versions config when".split()
-PICKS = {"last", "selected", "oracle"}
+RECORD = "key method config task seed precision scores evaluations seconds hardware versions when format".split()
 PAPERS = {"dann", "fan", "metric_transfer", "supreme", "akt"}
+# Each module of the engine room imports only those before it. Then come the papers and their families, tables, the command line.
+ENGINE_ROOM = "domains networks augment synthetic datasets training scores figures runs experiments".split()
+HARNESS = {"runs", "experiments"}
+KINDS = {"clustering"}  # the name of a kind of task is the name of a family, too
 HEAVY = ["pandas", "matplotlib", "sklearn", "openTSNE", "fastcore"]
 PACKAGE_OF = {"sklearn": "scikit-learn", "PIL": "pillow"}
-OPTIONAL = {"ray"}
-# Calls at the end of a cell that show nothing; functions of the project that return nothing are found by themselves.
-QUIET = re.compile(r"(assert|test|set)_?\w*|print|raises|append|extend|update|add|remove|clear|insert|sort|shuffle|seed|mkdir"
-                   r"|write|close|unlink|rmdir|rmtree|chdir|savefig|tight_layout|simplefilter|filterwarnings|backward|step|zero_grad|use")
 
 
 # Reading
+
 
 def notebook_paths() -> list[Path]:
     """All notebooks, those included that nbdev would skip."""
@@ -116,10 +114,14 @@ COPY = tempfile.TemporaryDirectory(prefix="transfer_nb_check_")
 
 # The checks
 
+
 def valid() -> list[str]:
     """notebooks are valid and named so that nbdev takes them"""
-    wrong = [f"{p.relative_to(ROOT)}: nbdev skips this name or folder" for p in notebook_paths()
-             if p.parent != NBS or p.name[0] in "_."]
+    wrong = [
+        f"{p.relative_to(ROOT)}: nbdev skips this name or folder"
+        for p in notebook_paths()
+        if p.parent != NBS or p.name[0] in "_."
+    ]
     for path in notebook_paths():
         try:
             nbformat.validate(nbformat.read(path, as_version=4))
@@ -131,8 +133,11 @@ def valid() -> list[str]:
 def in_sync() -> list[str]:
     """modules are what the notebooks export"""
     made, here = made_anew() / LIB.name, LIB
-    return [f"{LIB.name}/{p.name} differs from its notebook" for p in sorted(made.glob("*.py"))
-            if not (here / p.name).exists() or (here / p.name).read_bytes() != p.read_bytes()]
+    return [
+        f"{LIB.name}/{p.name} differs from its notebook"
+        for p in sorted(made.glob("*.py"))
+        if not (here / p.name).exists() or (here / p.name).read_bytes() != p.read_bytes()
+    ]
 
 
 def no_orphans() -> list[str]:
@@ -148,70 +153,9 @@ def clean() -> list[str]:
     return [f"{p.name} is not clean" for p in notebook_paths() if p.read_bytes() != (made / p.relative_to(ROOT)).read_bytes()]
 
 
-def is_evaluated(source: str) -> bool:
-    """Whether a cell is run and its output is meant to be seen."""
-    flags = "|".join(["hide", "default_exp", *settings()["tst_flags"].split()])
-    return not re.search(rf"^#\|\s*(eval:\s*false|{flags})\b", source, re.MULTILINE) and not source.lstrip().startswith("%%")
-
-
-def runs_now(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run when the cell does: not the inside of definitions, nor what stands under a condition."""
-    yield node
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.If | ast.ExceptHandler):
-        for child in ast.iter_child_nodes(node):
-            yield from runs_now(child)
-
-
-def called(node: ast.AST) -> str:
-    """The last part of the name of what a call calls; an empty text for anything else."""
-    if not isinstance(node, ast.Call):
-        return ""
-    return getattr(node.func, "id", "") or getattr(node.func, "attr", "")
-
-
-def parsed(source: str) -> ast.Module:
-    """The syntax tree of a cell, without its magics."""
-    return ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.MULTILINE))
-
-
-def gives(function: ast.FunctionDef) -> bool:
-    """Whether a call of a function gives or prints something that a cell would show."""
-    names = {called(n) for n in ast.walk(function)}
-    value = any(isinstance(n, ast.Return | ast.Yield) and n.value is not None for n in ast.walk(function))
-    return "print" in names or value and not isinstance(function.returns, ast.Constant)
-
-
-@cache
-def functions(path: Path) -> dict[str, bool]:
-    """The functions that a notebook defines, and whether a call of each gives something that a cell would show."""
-    sources = [c["source"] for c in cells_of(path) if c["cell_type"] == "code" and not c["source"].startswith("%%")]
-    return {n.name: gives(n) for s in sources for n in parsed(s).body if isinstance(n, ast.FunctionDef)}
-
-
-def shows(source: str, silent: set[str]) -> bool:
-    """Whether a cell must have an output: it prints, or ends in an expression that has a value."""
-    body = parsed(source).body
-    prints = any(called(n) in ("print", "display") and not any(k.arg == "file" for k in getattr(n, "keywords", []))
-                 for statement in body for n in runs_now(statement))
-    if prints or not body or not isinstance(body[-1], ast.Expr) or source.rstrip().endswith(";"):
-        return prints
-    last, name = body[-1].value, called(body[-1].value)
-    nothing = isinstance(last, ast.Constant) and last.value is None
-    return not (nothing or name and (QUIET.fullmatch(name) or name in silent))
-
-
-def unexecuted(path: Path) -> list[str]:
-    """A line for each cell of a notebook that must have an output and has none."""
-    known = {name: g for p in [*notebook_paths(), path] for name, g in functions(p).items()}  # its own definitions win
-    silent = {name for name, g in known.items() if not g}
-    return [f"{path.name} cell {i} shows something, but no output is stored: {c['source'].strip().splitlines()[-1].strip()[:60]}"
-            for i, c in enumerate(cells_of(path)) if c["cell_type"] == "code" and not c["outputs"]
-            and is_evaluated(c["source"]) and shows(c["source"], silent)]
-
-
 def executed() -> list[str]:
     """notebooks are executed"""
-    return [line for path in notebook_paths() for line in unexecuted(path)]
+    return [f"{p.name} has no outputs" for p in notebook_paths() if not any(c.get("outputs") for c in cells_of(p))]
 
 
 def bound(source: str) -> set[str]:
@@ -233,8 +177,12 @@ def no_shadows() -> list[str]:
 
 def no_errors() -> list[str]:
     """no error is stored as output"""
-    return [f"{place}: {o.get('ename')}: {o.get('evalue', '')[:80]}"
-            for place, c in code_cells() for o in c["outputs"] if o["output_type"] == "error"]
+    return [
+        f"{place}: {o.get('ename')}: {o.get('evalue', '')[:80]}"
+        for place, c in code_cells()
+        for o in c["outputs"]
+        if o["output_type"] == "error"
+    ]
 
 
 def written() -> Iterator[tuple[str, str]]:
@@ -243,7 +191,7 @@ def written() -> Iterator[tuple[str, str]]:
         for i, cell in enumerate(cells_of(path)):
             yield f"{path.name} cell {i}, source", cell["source"]
             yield f"{path.name} cell {i}, output", "\n".join(map(texts, cell.get("outputs", [])))
-    for path in [*modules(), *pages(), *sorted((ROOT / "results").glob("*.csv"))]:
+    for path in [*modules(), *pages(), *records(), *sorted((ROOT / "results").rglob("*.csv"))]:
         yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
 
 
@@ -288,16 +236,18 @@ def readme_in_sync() -> list[str]:
     text, pictures = readme.render(NBS / "index.ipynb")
     wanted = {"README.md": text.encode()} | pictures
     stale = {f"figures/{p.name}" for p in (ROOT / "figures").glob("readme_*.png")} - wanted.keys()
-    return [f"{name} differs" for name, content in wanted.items()
-            if not (ROOT / name).exists() or (ROOT / name).read_bytes() != content] + [f"{s} is of no use" for s in sorted(stale)]
+    return [
+        f"{name} differs"
+        for name, content in wanted.items()
+        if not (ROOT / name).exists() or (ROOT / name).read_bytes() != content
+    ] + [f"{s} is of no use" for s in sorted(stale)]
 
 
 def settings_sane() -> list[str]:
     """settings.ini is sound"""
     cfg, wrong = settings(), []
     Version(cfg["version"])
-    for requirement in (cfg["requirements"] + " " + cfg["dev_requirements"]).split():
-        Requirement(requirement)
+    required("requirements", "dev_requirements", "ray_requirements")  # fails if one cannot be read
     if not (cfg["lib_name"] == cfg["lib_path"] == LIB.name):
         wrong.append("lib_name and lib_path must be transfer_nb")
     if cfg.get("update_pyproject") != "False" or "," in cfg["tst_flags"]:
@@ -307,30 +257,69 @@ def settings_sane() -> list[str]:
     if not source.exists() or f"def {command[1]}(" not in source.read_text(encoding="utf-8"):
         wrong.append(f"console_scripts names {':'.join(command)}, which is not there")
     return wrong + [f"CITATION.cff has not version {cfg['version']}"] * (
-        f"\nversion: {cfg['version']}\n" not in (ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+        f"\nversion: {cfg['version']}\n" not in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    )
 
 
 def imports(path: Path) -> set[str]:
     """The modules that a module imports, anywhere in it, by their full names."""
     tree = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     plain = {a.name for n in tree if isinstance(n, ast.Import) for a in n.names}
-    parts = [(("." * n.level + (n.module or "")).replace(".", LIB.name + ".", n.level and 1), a.name)
-             for n in tree if isinstance(n, ast.ImportFrom) for a in n.names]
+    parts = [
+        (("." * n.level + (n.module or "")).replace(".", LIB.name + ".", n.level and 1), a.name)
+        for n in tree
+        if isinstance(n, ast.ImportFrom)
+        for a in n.names
+    ]
     return plain | {f"{m.rstrip('.')}.{a}" if m.rstrip(".") == LIB.name else m for m, a in parts}
 
 
+def required(*keys: str) -> set[str]:
+    """The names of what settings.ini requires under these keys."""
+    return {Requirement(r).name.lower() for key in keys for r in settings()[key].split()}
+
+
+def rank(module: str) -> int:
+    """The place of a module in the order of imports: one of a lower rank must not import one of a higher."""
+    if module in ENGINE_ROOM:
+        return ENGINE_ROOM.index(module)
+    return len(ENGINE_ROOM) + (2 if module == "command_line" else module.endswith("_tables"))
+
+
+def import_problem(module: str, name: str) -> str:
+    """What is wrong with a module's import of `name`, or an empty text."""
+    top, _, rest = name.partition(".")
+    other = rest.split(".")[0]
+    if top != LIB.name:
+        known = top in sys.stdlib_module_names or PACKAGE_OF.get(top, top).lower() in required("requirements", "ray_requirements")
+        return "" if known else "which settings.ini does not require"
+    if module != other and {module, other} <= PAPERS:
+        return "another paper"
+    upwards = rank(other) > rank(module) and LIB.joinpath(f"{other}.py").exists()
+    return "which stands above it" if upwards else ""
+
+
 def imports_allowed() -> list[str]:
-    """modules import only what settings.ini requires, and no paper another paper"""
-    declared = {Requirement(r).name.lower() for r in settings()["requirements"].split()} | OPTIONAL
-    wrong = []
-    for path in modules():
-        for name in sorted(imports(path)):
-            top, _, rest = name.partition(".")
-            if top == LIB.name and {path.stem, rest.split(".")[0]} <= PAPERS and path.stem != rest.split(".")[0]:
-                wrong.append(f"{path.name} imports {name}, another paper")
-            elif top not in sys.stdlib_module_names | {LIB.name} and PACKAGE_OF.get(top, top).lower() not in declared:
-                wrong.append(f"{path.name} imports {top}, which settings.ini does not require")
-    return wrong
+    """modules import only what settings.ini requires, what stands below them, and no paper another paper"""
+    return [
+        f"{path.name} imports {name}, {problem}"
+        for path in modules()
+        for name in sorted(imports(path))
+        if (problem := import_problem(path.stem, name))
+    ]
+
+
+def harness_neutral() -> list[str]:
+    """the harness names no paper and no baseline"""
+    names = {p.stem for p in modules() if rank(p.stem) == len(ENGINE_ROOM)} | PAPERS
+    pattern = re.compile(rf"\b({'|'.join(sorted(names - KINDS))})\b")
+    return [
+        f"{p.name} line {i} names {hit[0]}"
+        for p in modules()
+        if p.stem in HARNESS
+        for i, line in enumerate(p.read_text(encoding="utf-8").splitlines(), 1)
+        if (hit := pattern.search(line))
+    ]
 
 
 def imports_light() -> list[str]:
@@ -342,28 +331,47 @@ def imports_light() -> list[str]:
     return [f"{m} is loaded: import it inside the function that uses it" for m in text.split()]
 
 
-def record_problem(row: dict[str, str]) -> str:
-    """What is wrong with one line of the records, or an empty text."""
-    if missing := [c for c in (CURVE_COLUMNS if "step" in row else COLUMNS) if not row.get(c)]:
-        return f"nothing in {', '.join(missing)}"
-    if "step" in row:
-        return ""
+def records() -> list[Path]:
+    """The files of records, one for each method."""
+    return sorted((ROOT / "results").glob("*.jsonl"))
+
+
+def not_finite(text: str) -> None:
+    """Refuse a number that JSON does not have."""
+    raise ValueError(f"{text} is no finite number")
+
+
+def record_problem(line: str, keys: set[str]) -> str:
+    """What is wrong with one record, or an empty text. Its key is added to those that are taken."""
     try:
-        whole = int(row["seed"]) >= 0 and int(row["steps"]) >= 0 and float(row["seconds"]) >= 0
-        datetime.fromisoformat(row["when"])
-        finite = math.isfinite(float(row["score"]))
-    except ValueError as error:
-        return str(error)
-    return "" if whole and finite and row["pick"] in PICKS else "a number or the pick is out of range"
+        record = json.loads(line, parse_constant=not_finite)
+        if missing := set(RECORD) - record.keys():
+            return f"has no {', '.join(sorted(missing))}"
+        datetime.fromisoformat(record["when"])
+    except (ValueError, AttributeError, TypeError) as error:
+        return f"is no record: {error}"
+    taken = record["key"] in keys
+    keys.add(record["key"])
+    sound = (
+        type(record["seed"]) is int and record["seed"] >= 0 and type(record["seconds"]) in (int, float) and record["seconds"] >= 0
+    )
+    return f"has the key {record['key']} of another record" if taken else "" if sound else "has a wrong seed or wrong seconds"
 
 
 def records_sound() -> list[str]:
-    """records in results/ are well-formed"""
-    wrong = []
-    for path in sorted((ROOT / "results").glob("*.csv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            wrong += [f"{path.name} line {i}: {p}" for i, row in enumerate(csv.DictReader(file), 2) if (p := record_problem(row))]
-    return wrong
+    """records in results/ are well-formed, and each has a key of its own"""
+    keys: set[str] = set()
+    return [
+        f"{path.name} line {i} {problem}"
+        for path in records()
+        for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if (problem := record_problem(line, keys))
+    ]
+
+
+def formatted() -> list[str]:
+    """ruff formats notebooks and tools"""
+    return report(BIN / "ruff", "format", "--check", "--output-format", "concise", "nbs", "tools", "setup.py")
 
 
 def ruff() -> list[str]:
@@ -382,7 +390,7 @@ CHECKS: dict[Callable[[], list[str]], str] = {
     in_sync: f"edit notebooks, never modules, then {SYNC}",
     no_orphans: "a module that is not in a notebook is lost at the next export",
     clean: SYNC,
-    executed: "run the notebook from top to bottom and save it; a last line that shows nothing may end in `;`",
+    executed: "run the notebook from top to bottom and save it",
     no_shadows: "after such a cell the exported function is gone for the reader: choose another name",
     no_errors: "show an expected error with try and print, and mend any other",
     no_machine_paths: "print names or relative paths",
@@ -391,9 +399,11 @@ CHECKS: dict[Callable[[], list[str]], str] = {
     links_resolve: "targets are relative to the page; anchors are headings in small letters, joined by hyphens",
     readme_in_sync: SYNC,
     settings_sane: "settings.ini is the one place for name, version, dependencies and commands",
-    imports_allowed: "add the requirement, or move what two papers share into a family notebook",
+    imports_allowed: "add the requirement, or move what is shared down: two papers share a family notebook",
+    harness_neutral: "the harness finds methods, tasks and tables by what they define, not by their names",
     imports_light: "see law 8: training runs where no figures are drawn",
-    records_sound: f"only the command line writes records; the columns are {', '.join(COLUMNS)}",
+    records_sound: f"only the harness writes records, a line each, with {', '.join(RECORD)}",
+    formatted: SYNC,
     ruff: "`.venv/bin/ruff check --fix nbs` mends most",
     types: "mend the type hints in the notebook",
 }

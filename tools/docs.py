@@ -4,6 +4,7 @@ nbdev drops what is hidden and links the names in the text; it executes nothing 
 Quarto, so its cells are put into the form that MyST reads: `#|` lines become tags, links to https://... pages of this project
 become links between notebooks, and what notebooks link to is copied beside them.
 """
+
 from __future__ import annotations
 
 import json
@@ -100,8 +101,14 @@ def add_contents(index: Path) -> None:
     """Put the table of contents at the end of the first page."""
     names = "\n".join(p.stem for p in check.notebook_paths() if p.stem != index.stem)
     notebook = json.loads(index.read_text(encoding="utf-8"))
-    notebook["cells"].append({"cell_type": "markdown", "id": "contents", "metadata": {},
-                              "source": f"```{{toctree}}\n:hidden:\n:maxdepth: 1\n\n{names}\n```"})
+    notebook["cells"].append(
+        {
+            "cell_type": "markdown",
+            "id": "contents",
+            "metadata": {},
+            "source": f"```{{toctree}}\n:hidden:\n:maxdepth: 1\n\n{names}\n```",
+        }
+    )
     index.write_text(json.dumps(notebook), encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 One installation at a time (a lock), and an environment counts as whole only when its last line, the stamp, is written:
 an interrupted installation is started over, a finished one is brought up to date when settings.ini has changed.
 """
+
 from __future__ import annotations
 
 import fcntl
@@ -77,8 +78,11 @@ def install(venv: Path) -> None:
     """Make or complete `venv`: first the pair that is large, then the package with its tools, then a look at the pair."""
     if is_half_made(venv):
         shutil.rmtree(venv, ignore_errors=True)
-        stage(1, f"environment in {venv.name} with Python {sys.version.split()[0]}",
-              lambda: subprocess.run([sys.executable, "-m", "venv", venv], check=True))
+        stage(
+            1,
+            f"environment in {venv.name} with Python {sys.version.split()[0]}",
+            lambda: subprocess.run([sys.executable, "-m", "venv", venv], check=True),
+        )
     (venv / ".stamp").unlink(missing_ok=True)
     (venv / ".installing").touch()
     log, python = venv / "install.log", venv / "bin/python"

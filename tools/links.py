@@ -1,4 +1,5 @@
 """Links of notebooks and Markdown pages that lead nowhere. Standard library only."""
+
 from __future__ import annotations
 
 import json
@@ -32,7 +33,6 @@ def slug(text: str) -> str:
 def anchors(path: Path) -> set[str]:
     """The anchors of a page: its headings and what has an id."""
     return {slug(a or b) for text in markdown_of(path) for a, b in HEADING.findall(NOT_CODE.sub("", text))}
-
 
 
 def problem(target: str, page: Path, root: Path) -> str:

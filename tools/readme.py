@@ -1,66 +1,29 @@
-"""README.md from nbs/index.ipynb: `python tools/readme.py`. Standard library only, and the same bytes each time.
+"""README.md from nbs/index.ipynb: `python tools/readme.py`. nbconvert renders it; the same notebook gives the same bytes.
 
-Markdown cells are taken as they are, with their relative links moved from nbs/ to the root. Of a code cell the source is
-shown unless it says `#| echo: false`, and its outputs: Markdown, tables, text and pictures (written to figures/readme_N.png).
-Cells with `#| hide` or `#| include: false` are left out.
+Links are moved from nbs/ to the root, and pictures are written to figures/readme_N.png, with `#| fig-cap:` as their text. The
+source of a code cell is shown unless it has `#| echo: false`. A cell with `#| hide` or `#| include: false` is left out. What is
+to be a table must be Markdown (`to_markdown` of pandas makes it); HTML is not shown.
 """
+
 from __future__ import annotations
 
 import base64
-import json
 import posixpath
 import re
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from nbconvert import MarkdownExporter
+from nbconvert.preprocessors import Preprocessor
 
 ROOT = Path(__file__).resolve().parent.parent
-LINK = re.compile(r"(!?\[[^\]\n]*\]\(|\bsrc=\"|\bhref=\")([^)\"\s]+)")
+LINK = r"(!?\[[^\]\n]*\]\(|\bsrc=\"|\bhref=\")([^)\"\s]+)"
 NOTE = "<!-- Written by tools/readme.py from nbs/index.ipynb: edit that one. -->\n\n"
 DROP = re.compile(r"^#\|\s*(hide|include:\s*false|default_exp)\b", re.MULTILINE)
 SILENT = re.compile(r"^#\|\s*(echo:\s*false|hide_input)\b", re.MULTILINE)
-
-
-class Table(HTMLParser):
-    """The rows of an HTML table, as pandas writes it, each a list of texts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self.cell: list[str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a row or a cell."""
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.cell = []
-
-    def handle_endtag(self, tag: str) -> None:
-        """Put a finished cell into its row."""
-        if tag in ("td", "th") and self.cell is not None:
-            self.rows[-1].append(" ".join("".join(self.cell).split()).replace("|", "\\|"))
-            self.cell = None
-
-    def handle_data(self, data: str) -> None:
-        """Collect the text of a cell; text elsewhere (style sheets) is not shown."""
-        if self.cell is not None:
-            self.cell.append(data)
-
-
-def joined(text: str | list[str]) -> str:
-    """Notebook text, which is stored as a string or as a list of lines."""
-    return text if isinstance(text, str) else "".join(text)
-
-
-def markdown_table(html: str) -> str:
-    """An HTML table as a Markdown table; a second header row, the name of the index, is put into the first."""
-    parser = Table()
-    parser.feed(html)
-    rows = [r for r in parser.rows if r]
-    if len(rows) > 1 and html.count("<tr", 0, html.find("</thead>")) == 2:
-        rows[:2] = [[a or b for a, b in zip(*rows[:2])]]
-    lines = ["| " + " | ".join(r) + " |" for r in rows]
-    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+CAPTION = re.compile(r"^#\|\s*fig-cap:\s*\"?(.*?)\"?$", re.MULTILINE)
+SHOWN = ["text/markdown", "image/png", "text/plain"]  # of an output, the first of these that it has
 
 
 def moved(target: str) -> str:
@@ -70,53 +33,54 @@ def moved(target: str) -> str:
     return posixpath.normpath(posixpath.join("nbs", target))
 
 
-def moved_links(text: str) -> str:
-    """`text` with its relative links moved, except in fenced code."""
+def outside_code(text: str, pattern: str, replacement: str | Callable[[re.Match[str]], str]) -> str:
+    """`re.sub`, except in fenced code."""
     parts = re.split(r"(^```.*?^```)", text, flags=re.MULTILINE | re.DOTALL)
-    return "".join(p if p.startswith("```") else LINK.sub(lambda m: m[1] + moved(m[2]), p) for p in parts)
+    return "".join(p if p.startswith("```") else re.sub(pattern, replacement, p) for p in parts)
 
 
-def picture(png: str, alt: str, pictures: dict[str, bytes]) -> str:
-    """Note a picture to be written, and return the Markdown that shows it."""
-    name = f"figures/readme_{len(pictures) + 1}.png"
-    pictures[name] = base64.b64decode(png)
-    return f"![{alt}]({name})"
+def moved_links(text: str) -> str:
+    """`text` with its relative links moved."""
+    return outside_code(text, LINK, lambda m: m[1] + moved(m[2]))
 
 
-def output(out: dict, alt: str, pictures: dict[str, bytes]) -> str:
-    """One output as Markdown, in the richest form that Markdown can show."""
-    data = out.get("data", {})
-    if "text/markdown" in data:
-        return moved_links(joined(data["text/markdown"]).strip())
-    if "image/png" in data:
-        return picture(joined(data["image/png"]), alt, pictures)
-    if "<table" in joined(data.get("text/html", "")):
-        return markdown_table(joined(data["text/html"]))
-    text = joined(out.get("text") or data.get("text/plain", "")).rstrip()
-    return f"```text\n{text}\n```" if text and out.get("name") != "stderr" else ""
+class ForReadme(Preprocessor):
+    """Does what the `#|` lines say, moves links, and takes pictures out of the notebook."""
 
+    def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Leave cells out, then change the others one by one."""
+        nb.cells = [c for c in nb.cells if not DROP.search(c.source)]
+        nb.metadata.language_info = {"name": "python"}
+        return super().preprocess(nb, resources | {"pictures": {}})
 
-def code(cell: dict, pictures: dict[str, bytes]) -> list[str]:
-    """The parts that a code cell leaves on the page: its source, unless silent, and its outputs."""
-    source = joined(cell["source"])
-    if DROP.search(source):
-        return []
-    alt = re.search(r"^#\|\s*fig-cap:\s*\"?(.*?)\"?$", source, re.MULTILINE)
-    shown = re.sub(r"^#\|.*\n?", "", source, flags=re.MULTILINE).strip()
-    parts = [] if SILENT.search(source) or not shown else [f"```python\n{shown}\n```"]
-    return parts + [output(o, alt[1] if alt else "Figure", pictures) for o in cell["outputs"]]
+    def preprocess_cell(self, cell: Any, resources: dict[str, Any], index: int) -> tuple[Any, dict[str, Any]]:
+        """Change one cell."""
+        if cell.cell_type != "code":
+            cell.source = moved_links(cell.source)
+            return cell, resources
+        caption = CAPTION.search(cell.source)
+        silent = SILENT.search(cell.source)
+        cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.MULTILINE).strip()
+        cell.metadata.transient = {"remove_source": bool(silent) or not cell.source}
+        cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+        for out in [o for o in cell.outputs if "data" in o]:
+            kind = next((k for k in SHOWN if k in out.data), "")
+            out.data = {kind: out.data[kind]} if kind else {}
+            if kind == "text/markdown":
+                out.data[kind] = moved_links(out.data[kind])
+            if kind == "image/png":
+                name = f"figures/readme_{len(resources['pictures']) + 1}.png"
+                resources["pictures"][name] = base64.b64decode(out.data[kind])
+                out.data = {"text/markdown": f"![{caption[1] if caption else 'Figure'}]({name})"}
+        return cell, resources
 
 
 def render(notebook: Path) -> tuple[str, dict[str, bytes]]:
     """The page, and the pictures that it shows by their paths from the root."""
-    parts: list[str] = []
-    pictures: dict[str, bytes] = {}
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "markdown":
-            parts.append(moved_links(joined(cell["source"]).strip()))
-        elif cell["cell_type"] == "code":
-            parts += code(cell, pictures)
-    return NOTE + "\n\n".join(p for p in parts if p) + "\n", pictures
+    exporter = MarkdownExporter()
+    exporter.register_preprocessor(ForReadme, enabled=True)
+    text, resources = exporter.from_filename(str(notebook))
+    return NOTE + outside_code(text, r"\s*\n\s*\n(?=\S|$)", "\n\n").strip() + "\n", resources["pictures"]
 
 
 def main() -> None:

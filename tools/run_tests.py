@@ -1,8 +1,10 @@
 """All checks, then every notebook run by nbdev_test: `python tools/run_tests.py [notebook ...]`.
 
-Each notebook runs in a process of its own, two at a time. nbdev_test exits 0 when it matched no notebook or skipped one, so
-a notebook has passed only if nbdev_test says that it was started and completed.
+Each notebook runs in a process of its own, two at a time, by `tools/run_notebook.py`: nbdev_test, which also compares the cells
+that show something with those that have an output stored. nbdev_test exits 0 when it matched no notebook or skipped one, so a
+notebook has passed only if nbdev_test says that it was started and completed.
 """
+
 from __future__ import annotations
 
 import os
@@ -21,16 +23,24 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 def was_run(name: str, text: str) -> bool:
     """Whether nbdev_test started this very notebook, completed it and was content."""
     lines = [line.strip() for line in text.splitlines()]
-    return "Success." in lines and all(any(line.startswith(word) and line.endswith(f"/{name}") for line in lines)
-                                       for word in ("Starting", "- Completed"))
+    said = [any(line.startswith(w) and line.endswith(f"/{name}") for line in lines) for w in ("Starting", "- Completed")]
+    return "Success." in lines and all(said)
 
 
 def run(path: Path) -> tuple[bool, str]:
     """Run one notebook; whether it passed, and what it said."""
-    command: list[str | Path] = [check.BIN / "nbdev_test", "--path", path, "--n_workers", "0", "--do_print"]
+    command: list[str | Path] = [
+        sys.executable,
+        check.ROOT / "tools/run_notebook.py",
+        "--n_workers",
+        "0",
+        "--do_print",
+        "--path",
+        path,
+    ]
+    env, pipe = os.environ | ONE_THREAD, subprocess.PIPE
     try:
-        done = subprocess.run(command, cwd=check.ROOT, env=os.environ | ONE_THREAD, timeout=LIMIT,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, cwd=check.ROOT, env=env, timeout=LIMIT, stdout=pipe, stderr=subprocess.STDOUT, text=True)
     except subprocess.TimeoutExpired:
         return False, f"stopped after {LIMIT} s"
     passed = done.returncode == 0 and was_run(path.name, done.stdout)

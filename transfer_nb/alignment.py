@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import functools
 import itertools
 import math
@@ -21,25 +20,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, normalize, softplus
 
-from . import scores, training
+from . import datasets, scores, training
 from .augment import random_affine, uniform
 from .domains import Task
-from .networks import critic, lenet, upsampling_decoder
-from .training import Batch, Measure, Method, Model, Plan, descend, make_optimiser
+from .networks import lenet, mlp_discriminator, reverse_gradient, upsampling_decoder
+from .runs import descriptors
+from .scores import linear_svm, svm_accuracy
+from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, descend, make_optimiser
 
 P = ParamSpec("P")
 
 # %% auto #0
-__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'COMPARED', 'CLASSIFIERS', 'Described', 'PUBLISHED_SA', 'FEATURES', 'AS_ADDA',
-           'RIVALS', 'BUDGETS', 'principal_directions', 'standardise', 'subspace_alignment', 'linear_svm',
-           'svm_accuracy', 'alignment_curve', 'standardised_accuracy', 'nearest_accuracy', 'kernel_svm_accuracy',
-           'drawn_per_class', 'normalised_histograms', 'aligned_accuracies', 'office_caltech_table',
-           'office_caltech_features', 'record_office_caltech', 'discriminator_loss', 'fooling_loss',
-           'discriminator_state', 'check_same_classes', 'Config', 'adam', 'unit_pixels', 'Rival', 'fit', 'in_full',
-           'linear', 'gaussians', 'spread', 'mean_of_pairs', 'mmd2', 'DDC', 'BiasedDDC', 'covariance', 'coral_loss',
-           'CORAL', 'reversed_gradient', 'RevGrad', 'confusion_loss', 'Confusion', 'ADDA', 'moved', 'DRCN',
-           'difference_loss', 'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN', 'paper_config',
-           'discrepancies']
+__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'COMPARED', 'CLASSIFIERS', 'Described', 'PUBLISHED_SA', 'BASELINES', 'FEATURES',
+           'AS_ADDA', 'BUDGETS', 'principal_directions', 'standardise', 'subspace_alignment', 'alignment_curve',
+           'standardised_accuracy', 'subspace_scores', 'nearest_accuracy', 'kernel_svm_accuracy', 'drawn_per_class',
+           'normalised_histograms', 'aligned_accuracies', 'office_caltech_table', 'office_caltech_features',
+           'record_office_caltech', 'discriminator_loss', 'fooling_loss', 'discriminator_state', 'check_same_classes',
+           'Config', 'adam', 'unit_pixels', 'SharedNetwork', 'Baseline', 'fit', 'in_full', 'linear', 'gaussians',
+           'mean_squared_distance', 'mean_of_pairs', 'mmd2', 'DDC', 'BiasedDDC', 'covariance', 'coral_loss', 'CORAL',
+           'RevGrad', 'confusion_loss', 'Confusion', 'ADDA', 'moved', 'DRCN', 'difference_loss',
+           'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN', 'paper_config', 'discrepancies']
 
 # %% ../nbs/12_alignment.ipynb #1a62a45e
 def principal_directions(features: Tensor, d: int) -> Tensor:
@@ -66,21 +66,6 @@ def subspace_alignment(source: Tensor, target: Tensor, d: int) -> tuple[Tensor, 
     p_s, p_t = principal_directions(source, d), principal_directions(target, d)
     return source @ p_s @ (p_s.T @ p_t), target @ p_t
 
-# %% ../nbs/12_alignment.ipynb #b69c8986
-def linear_svm(features: Tensor, labels: Tensor, c: float = 1.0, most: int = 10_000) -> Any:
-    "A linear SVM (LIBLINEAR through scikit-learn) fitted to (N,D) and (N,), on at most the first `most` rows."
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import LinearSVC
-
-    svm = make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False, random_state=0, tol=1e-3))
-    return svm.fit(features[:most].numpy(), labels[:most].numpy())
-
-
-def svm_accuracy(svm: Any, features: Tensor, labels: Tensor) -> float:
-    "Fraction of (N,D) that a fitted SVM puts in the classes (N,)."
-    return float((svm.predict(features.numpy()) == labels.numpy()).mean())
-
 # %% ../nbs/12_alignment.ipynb #6e71cea2
 DIRECTIONS = (2, 3, 4, 6, 8, 10, 15, 20, 25, 30, 40, 50, 60)
 
@@ -105,6 +90,20 @@ def standardised_accuracy(source: Tensor, labels: Tensor, target: Tensor, target
     """Accuracy on the target's test set of the SVM on features that are standardised in their own domain, and not aligned: what
     `alignment_curve` has beside the alignment. `source` (N,D) and `target` (M,D) are training features, as there."""
     return svm_accuracy(linear_svm(standardise(source), labels), standardise(target_test[0], target), target_test[1])
+
+# %% ../nbs/12_alignment.ipynb #02a7e030
+def subspace_scores(model: Model, task: Task) -> dict[str, float | tuple[float, float, float]]:
+    """What a run of a source-only network records: `accuracy_sa` at the largest d, at the d that is best on the source's test
+    set, and at the best d for the target (the paper's oracle); `accuracy_standardised`, for which nothing is chosen."""
+    assert task.test is not None
+    parts = ((task.labelled, 0), (task.labelled_test or task.labelled, 0), (task.unlabelled, 1))
+    (source, labels), held_out, (target, _) = (descriptors(model, x, d) for x, d in parts)
+    test: Any = descriptors(model, task.test, 1, most=len(task.test))
+    assert labels is not None and held_out[1] is not None
+    curve = alignment_curve(source, labels, held_out, target, test)  # type: ignore[arg-type]
+    chosen = curve[scores.best_step([r["source"] for r in curve])]
+    picks = curve[-1]["target"], chosen["target"], max(r["target"] for r in curve)
+    return {"accuracy_sa": picks, "accuracy_standardised": standardised_accuracy(source, labels, target, test)}
 
 # %% ../nbs/12_alignment.ipynb #5f588c41
 OFFICE_CALTECH = ("amazon", "caltech", "dslr", "webcam")
@@ -185,15 +184,10 @@ def office_caltech_features(folder: str | Path | None = None) -> Described:
 
 def record_office_caltech(path: Path, folder: str | Path | None = None, trials: int = 20) -> None:
     "Compute `office_caltech_table` from the features in `folder`, and write it to `path`."
-    rows = office_caltech_table(office_caltech_features(folder), trials)
+    import pandas as pd
 
-    def write(target: Path) -> None:
-        with target.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    training.write_atomically(path, write)
+    table = pd.DataFrame(office_caltech_table(office_caltech_features(folder), trials))
+    datasets.write_atomically(path, lambda p: table.to_csv(p, index=False))
 
 # %% ../nbs/12_alignment.ipynb #53ecfeb8
 # In percent, over 10 draws: none, its deviation, drawn, its deviation ("NA" and "SA" of the README)
@@ -233,30 +227,26 @@ def check_same_classes(task: Task) -> None:
     raise ValueError(f"{task.name}: both domains must have the same classes, but {' and '.join(differ)}")
 
 # %% ../nbs/12_alignment.ipynb #ccb6fa86
-@dataclass(frozen=True)
-class Config:
-    "A rival of FAN's table 1, by name. What its paper gives is said with the method; what is said here holds for all."
+BASELINES: dict[str, type[Baseline]] = {}  # by the name that a configuration has; filled below
 
-    rival: str = "source_only"  # a key of `RIVALS`
-    steps: int = 10_000  # in all; what a rival's own paper has is in `BUDGETS`
-    batch_size: int = 128  # of each domain
-    rate: float = 1e-3  # encoder, classifier, decoder: Adam's usual rate, ours
-    adversary_rate: float = 2e-4  # discriminators and who is to fool them, where these have optimisers of their own: ADDA, CoGAN
-    momentum: float = 0.5  # β₁ of all: ADDA's and CoGAN's
-    weight: float | None = None  # of the method's own term; None: the method's `weight`
-    gamma: float = 10.0  # RevGrad, DSN: how fast the reversal sets in, DANN's equation (14)
-    source_part: float = 0.5  # ADDA: the share of the steps that is spent on the source
+
+@dataclass(frozen=True)
+class Config(Configuration):
+    "A baseline of FAN's table 1. What its paper gives is said with the method; what is said here holds for all."
+
+    baseline: str = constant_of("source_only", "which one", among=BASELINES)
+    steps: int = constant_of(10_000, "in all; what a baseline's own paper has is in `BUDGETS`", least=1)
+    batch_size: int = constant_of(128, "of each domain", least=1)
+    lr: float = constant_of(1e-3, "encoder, classifier, decoder: Adam's usual rate, ours", above=0)
+    adversary_lr: float = constant_of(2e-4, "ADDA, CoGAN: discriminators, and the networks that fool them", above=0)
+    momentum: float = constant_of(0.5, "β₁ of all: ADDA's and CoGAN's", least=0)
+    weight: float | None = constant_of(None, "of the method's own term; None: the method's `weight`", least=0)
+    gamma: float = constant_of(10.0, "RevGrad, DSN: how fast the reversal sets in, DANN's equation (14)", least=0)
+    source_part: float = constant_of(0.5, "ADDA: the share of the steps that is spent on the source")
 
     def __post_init__(self) -> None:
-        if self.rival not in RIVALS:
-            raise ValueError(f"rival={self.rival!r} is not one of {', '.join(RIVALS)}")
-        for name in ("steps", "batch_size", "rate", "adversary_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("momentum", "gamma", "weight"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        if self.rival == "adda" and not 0 < round(self.steps * self.source_part) < self.steps:
+        super().__post_init__()
+        if self.baseline == "adda" and not 0 < round(self.steps * self.source_part) < self.steps:
             raise ValueError(f"source_part={self.source_part} of {self.steps} steps leaves a stage of ADDA without a step")
 
 # %% ../nbs/12_alignment.ipynb #a850c152
@@ -264,9 +254,9 @@ FEATURES = 500  # the units of LeNet's fully connected layer
 AS_ADDA = "as ADDA's first stage: "
 
 
-def adam(networks: Sequence[nn.Module], rate: float, momentum: float) -> torch.optim.Optimizer:
+def adam(networks: Sequence[nn.Module], lr: float, momentum: float) -> torch.optim.Optimizer:
     "Adam over all parameters of some networks."
-    return make_optimiser("adam", [p for network in networks for p in network.parameters()], rate, momentum)
+    return make_optimiser("adam", [p for network in networks for p in network.parameters()], lr, momentum)
 
 
 def unit_pixels(images: Tensor) -> Tensor:
@@ -274,23 +264,39 @@ def unit_pixels(images: Tensor) -> Tensor:
     return images.float() / 255
 
 # %% ../nbs/12_alignment.ipynb #b9482227
-class Rival(Method):
+class SharedNetwork(Method):
+    "An encoder to 500 features, and a classifier. How they are trained is left open."
+
+    def __init__(self, seen: Task):
+        super().__init__()
+        check_same_classes(seen)
+        layers = lenet(seen.shape, len(seen.labelled.classes), norm=False)
+        self.encoder, self.classifier = layers[:-1], layers[-1]
+
+    def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
+        "uint8 (N,C,H,W) to the 500 features (N,500)."
+        return self.encoder(images, domain)
+
+    def logits(self, images: Tensor, domain: int = 1) -> Tensor:
+        "uint8 (N,C,H,W) to class logits (N, classes)."
+        return self.classifier(self.features(images, domain))
+
+# %% ../nbs/12_alignment.ipynb #02a7e0b2
+class Baseline(SharedNetwork):
     "`source_only`: an encoder to 500 features and a classifier, trained on the source. The others derive from it."
 
     weight = 0.0  # of the method's own term
     budget = (10_000, 128, "ADDA's first stage (its public code)")  # steps, images of each domain in a step, and who says so
 
     def __init__(self, seen: Task, config: Config):
-        super().__init__()
-        check_same_classes(seen)
-        layers = lenet(seen.shape, len(seen.labelled.classes), norm=False)
-        self.config, self.encoder, self.classifier = config, layers[:-1], layers[-1]
+        super().__init__(seen)
+        self.config = config
         self.weight = type(self).weight if config.weight is None else config.weight
         self.optimisers = self.build(seen)
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds what a method has beside encoder and classifier, and returns the optimisers."
-        return [adam([self], self.config.rate, self.config.momentum)]
+        return [adam([self], self.config.lr, self.config.momentum)]
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "Named losses of a batch of each domain: here, of the source alone."
@@ -312,26 +318,20 @@ class Rival(Method):
         rest = [self.weight * v for k, v in losses.items() if k != "label loss"]
         return torch.stack([losses["label loss"], *rest]).sum()
 
-    def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
-        "uint8 (N,C,H,W) to the 500 features (N,500)."
-        return self.encoder(images, domain)
-
-    def logits(self, images: Tensor, domain: int = 1) -> Tensor:
-        "uint8 (N,C,H,W) to class logits (N, classes)."
-        return self.classifier(self.features(images, domain))
-
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "`discriminator_state`, where there is a discriminator."
         loss = row.get("discriminator loss")
         return {} if loss is None else discriminator_state(loss)
 
 # %% ../nbs/12_alignment.ipynb #d4292bbd
-def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, **plan: Any) -> Model:
-    """Train one of `RIVALS` on `task`; `plan` are options of `training.Plan` (device, checkpoint, every, precision, show, ...).
-    Returns a model with `predict`, `features` and `history`. Raises what `training.fit` and `check_same_classes` raise."""
+def fit(
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None
+) -> Model:  # fmt: skip
+    """Train one of `BASELINES` on `task`. Returns a model with `predict`, `features` and `history`. Raises what `training.fit`
+    and `check_same_classes` raise."""
     config = config or Config()
     check_same_classes(task)
-    return training.fit(RIVALS[config.rival], task, config, Plan(config.steps, config.batch_size, seed, **plan), measure)
+    return training.fit(BASELINES[config.baseline], task, config, seed, options, evaluator)
 
 # %% ../nbs/12_alignment.ipynb #f6931173
 def in_full(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
@@ -362,7 +362,7 @@ def gaussians(scale: Tensor, widths: Sequence[float] = (0.25, 0.5, 1, 2, 4)) -> 
     return kernel
 
 
-def spread(source: Tensor, target: Tensor) -> Tensor:
+def mean_squared_distance(source: Tensor, target: Tensor) -> Tensor:
     "The mean squared distance between two rows of both sets (N,D), (M,D) together: twice their total variance."
     return 2 * torch.cat([source, target]).var(0, correction=0).sum().detach()
 
@@ -380,12 +380,12 @@ def mmd2(
     wide as they spread. Biased (the domains are the samples) or `unbiased` (Gretton et al. 2012, (3); needs two rows of each)."""
     mean = torch.cat([source, target]).mean(0).detach()
     s, t = source - mean, target - mean
-    k = kernel or gaussians(spread(s, t))
+    k = kernel or gaussians(mean_squared_distance(s, t))
     own = mean_of_pairs if unbiased else torch.mean
     return own(k(s, s)) + own(k(t, t)) - 2 * k(s, t).mean()
 
 # %% ../nbs/12_alignment.ipynb #fe8d387d
-class DDC(Rival):
+class DDC(Baseline):
     "Deep domain confusion (Tzeng et al. 2014): equal mean features, by the unbiased estimate of their distance."
 
     weight = 0.25  # the paper's λ
@@ -417,7 +417,7 @@ def coral_loss(source: Tensor, target: Tensor) -> Tensor:
     return (covariance(source) - covariance(target)).square().sum() / (4 * source.shape[1] ** 2)
 
 
-class CORAL(Rival):
+class CORAL(Baseline):
     "Deep CORAL: equal covariances of the features."
 
     weight = 3000.0  # ours, by the paper's rule
@@ -429,14 +429,7 @@ class CORAL(Rival):
         return {"label loss": self.label_loss(f_s, labelled), "coral loss": coral_loss(f_s, f_t)}
 
 # %% ../nbs/12_alignment.ipynb #b015f427
-def reversed_gradient(x: Tensor, factor: Tensor) -> Tensor:
-    """x, up to rounding; its gradient times -`factor`, in float32 at least, so that a step in bfloat16 does not round λ
-    (see `transfer_nb.dann.reverse_gradient` for the thing itself)."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    return ((wide + factor * wide).detach() - factor * wide).to(x.dtype)
-
-
-class RevGrad(Rival):
+class RevGrad(Baseline):
     "Domain-adversarial training (Ganin and Lempitsky 2015): a discriminator that descends, and an encoder that climbs."
 
     weight = 0.1  # λ at the end. DANN: 1, with SGD; with Adam and without batch normalisation, that falls apart in our trials
@@ -444,7 +437,7 @@ class RevGrad(Rival):
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds a discriminator of features."
-        self.critic = critic(FEATURES, (100,), norm=False)  # DANN, figure 5(a)
+        self.discriminator = mlp_discriminator(FEATURES, (100,), norm=False)  # DANN, figure 5(a)
         return super().build(seen)
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
@@ -455,7 +448,7 @@ class RevGrad(Rival):
     def reversed_loss(self, f_s: Tensor, f_t: Tensor, progress: Tensor) -> Tensor:
         "The discriminator's loss on features (N,500), (M,500); λ grows with `progress` by DANN's (14)."
         factor = self.weight * torch.tanh(self.config.gamma * progress / 2)  # DANN, (14)
-        real, fake = (self.critic(reversed_gradient(f.float(), factor)).float().squeeze(1) for f in (f_s, f_t))
+        real, fake = (self.discriminator(reverse_gradient(f.float(), factor)).float().squeeze(1) for f in (f_s, f_t))
         return discriminator_loss(real, fake)
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -468,7 +461,7 @@ def confusion_loss(logits: Tensor) -> Tensor:
     return (softplus(logits) + softplus(-logits)).mean() / 2
 
 
-class Confusion(Rival):
+class Confusion(Baseline):
     "Domain confusion (Tzeng et al. 2015), which FAN's table calls DDC: the discriminator's answer is to be uniform."
 
     weight = 1.0  # ours: of 1 and .1 the one with the smaller confusion loss in trial runs
@@ -476,14 +469,14 @@ class Confusion(Rival):
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds a discriminator of features, with an optimiser of its own."
-        self.critic = critic(FEATURES, norm=False)
-        rate, momentum = self.config.rate, self.config.momentum
-        adversary = adam([self.critic], self.config.adversary_rate, momentum)
-        return [adam([self.encoder, self.classifier], rate, momentum), adversary]
+        self.discriminator = mlp_discriminator(FEATURES, norm=False)
+        lr, momentum = self.config.lr, self.config.momentum
+        adversary = adam([self.discriminator], self.config.adversary_lr, momentum)
+        return [adam([self.encoder, self.classifier], lr, momentum), adversary]
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of the discriminator, and one of encoder and classifier."
-        judge = lambda f: self.critic(f).float().squeeze(1)
+        judge = lambda f: self.discriminator(f).float().squeeze(1)
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
         caught = discriminator_loss(judge(f_s.detach()), judge(f_t.detach()))
         descend(self.optimisers[1], caught)
@@ -492,7 +485,7 @@ class Confusion(Rival):
         return losses | {"discriminator loss": caught}
 
 # %% ../nbs/12_alignment.ipynb #7de4a4a5
-class ADDA(Rival):
+class ADDA(Baseline):
     "Adversarial discriminative domain adaptation: `encoder` for the source, then `target`, from a copy, for the target."
 
     budget = (20_000, 128, "its public code, for SVHN to MNIST: 10,000 steps in each of the two stages")
@@ -501,8 +494,8 @@ class ADDA(Rival):
         "Adds the target's encoder and a discriminator, and divides the steps between two stages."
         first = round(self.config.steps * self.config.source_part)
         self.stages, self.adapting = (first, self.config.steps - first), False
-        self.target, self.critic = copy.deepcopy(self.encoder), critic(FEATURES, norm=False)
-        return [adam([self.encoder, self.classifier], self.config.rate, self.config.momentum)]
+        self.target, self.discriminator = copy.deepcopy(self.encoder), mlp_discriminator(FEATURES, norm=False)
+        return [adam([self.encoder, self.classifier], self.config.lr, self.config.momentum)]
 
     def begin(self, stage: int) -> None:
         "Stage two: freeze the source's network, and start the target's encoder from it."
@@ -510,14 +503,14 @@ class ADDA(Rival):
         self.target.load_state_dict(self.encoder.state_dict())
         self.encoder.requires_grad_(False)
         self.classifier.requires_grad_(False)
-        rate, momentum = self.config.adversary_rate, self.config.momentum
-        self.optimisers = [adam([part], rate, momentum) for part in (self.target, self.critic)]
+        lr, momentum = self.config.adversary_lr, self.config.momentum
+        self.optimisers = [adam([part], lr, momentum) for part in (self.target, self.discriminator)]
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of stage one, or one of the discriminator and one of the target's encoder."
         if not self.adapting:
             return super().step(labelled, unlabelled, progress)
-        judge = lambda f: self.critic(f).float().squeeze(1)
+        judge = lambda f: self.discriminator(f).float().squeeze(1)
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
         caught = discriminator_loss(judge(f_s), judge(f_t.detach()))
         descend(self.optimisers[1], caught)
@@ -535,7 +528,7 @@ def moved(images: Tensor) -> Tensor:
     return random_affine(images, math.radians(20), 0.0, 0.2)
 
 
-class DRCN(Rival):
+class DRCN(Baseline):
     "Deep reconstruction-classification network: the encoder is also one half of a denoising autoencoder of the target."
 
     weight = 0.5  # 1 - λ; the paper's λ is from .4 to .7
@@ -545,9 +538,9 @@ class DRCN(Rival):
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds a decoder of the encoder's features; an optimiser for the labels, and one for the drawing."
         self.decoder = upsampling_decoder(FEATURES, seen.shape)
-        rate, momentum = 2 * self.config.rate, self.config.momentum
-        label = adam([self.encoder, self.classifier], (1 - self.weight) * rate, momentum)
-        return [label, adam([self.encoder, self.decoder], self.weight * rate, momentum)]
+        lr, momentum = 2 * self.config.lr, self.config.momentum
+        label = adam([self.encoder, self.classifier], (1 - self.weight) * lr, momentum)
+        return [label, adam([self.encoder, self.decoder], self.weight * lr, momentum)]
 
     def drawing_loss(self, images: Tensor) -> Tensor:
         "Squared error of images (N,C,H,W) that are drawn again from a copy with noise."
@@ -618,7 +611,7 @@ def pair_generator(noise: int, shape: tuple[int, int, int]) -> tuple[nn.Sequenti
     return shared, nn.ModuleList(nn.ConvTranspose2d(64, shape[0], 4, 2, 1) for _ in range(2))
 
 # %% ../nbs/12_alignment.ipynb #4224a345
-class CoGAN(Rival):
+class CoGAN(Baseline):
     "Coupled GANs; the encoder is the discriminators' body, with a first convolution for each domain."
 
     weight, pair_weight = 0.1, 0.01  # of the discriminators' loss beside the label loss, and of pairs beside that: public code
@@ -630,9 +623,9 @@ class CoGAN(Rival):
         self.first = nn.ModuleList([self.encoder[:4], copy.deepcopy(self.encoder[:4])])
         self.encoder, self.head, self.shape = self.encoder[4:], nn.Linear(FEATURES, 1), seen.shape
         self.generator, self.last = pair_generator(self.noise, seen.shape)
-        rate, momentum = self.config.adversary_rate, self.config.momentum
+        lr, momentum = self.config.adversary_lr, self.config.momentum
         body = [self.first, self.encoder, self.classifier, self.head]
-        return [adam(body, rate, momentum), adam([self.generator, self.last], rate, momentum)]
+        return [adam(body, lr, momentum), adam([self.generator, self.last], lr, momentum)]
 
     def draw(self, noise: Tensor) -> list[Tensor]:
         "A pair of images (N,C,H,W), in 0..255, from noise (N,100)."
@@ -661,23 +654,23 @@ class CoGAN(Rival):
         return self.encoder(self.first[domain](images, domain), domain)
 
 # %% ../nbs/12_alignment.ipynb #8cd268b1
-RIVALS: dict[str, type[Rival]] = {
-    "source_only": Rival, "ddc": DDC, "ddc_biased": BiasedDDC, "confusion": Confusion, "coral": CORAL, "revgrad": RevGrad,
+BASELINES |= {
+    "source_only": Baseline, "ddc": DDC, "ddc_biased": BiasedDDC, "confusion": Confusion, "coral": CORAL, "revgrad": RevGrad,
     "adda": ADDA, "drcn": DRCN, "dsn": DSN, "cogan": CoGAN,
 }  # fmt: skip
-BUDGETS = {name: rival.budget for name, rival in RIVALS.items()}  # steps, images of each domain in a step, who says so
+BUDGETS = {name: baseline.budget for name, baseline in BASELINES.items()}  # steps, images of each domain in a step, who says so
 
 
-def paper_config(rival: str) -> Config:
-    "The configuration of one of `RIVALS` with its own budget, as far as its paper or its public code has one."
-    steps, batch_size, _ = BUDGETS[rival]
-    return Config(rival, steps=steps, batch_size=batch_size)
+def paper_config(baseline: str) -> Config:
+    "The configuration of one of `BASELINES` with its own budget, as far as its paper or its public code has one."
+    steps, batch_size, _ = BUDGETS[baseline]
+    return Config(baseline, steps=steps, batch_size=batch_size)
 
 # %% ../nbs/12_alignment.ipynb #3a6a0a3e
 def discrepancies(source: Tensor, target: Tensor) -> dict[str, float]:
     """How far apart features (N,D), (M,D) are, whatever their scale: squared distance of the `means` and distance of the
     `covariances`, over the variance; `mmd2` with Gaussians (biased: of the two sets); proxy `a_distance` (0 to 2)."""
-    total = spread(source, target) / 2
+    total = mean_squared_distance(source, target) / 2
     return {
         "means": (mmd2(source, target, linear) / total).item(),
         "covariances": ((covariance(source) - covariance(target)).norm() / total).item(),

@@ -11,7 +11,6 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,12 +22,15 @@ from .augment import VIEWS
 from .domains import Domain, Task, repeated
 from .metric_transfer import Pseudo
 from .networks import follow
-from .training import Batch, Measure, Method, Model, Plan, descend, make_optimiser, set_rate
+from .runs import Run
+from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, descend, make_optimiser
+from .training import set_lr
 
 # %% auto #0
-__all__ = ['RIVALS', 'WEIGHTS', 'RATES', 'TABLE4', 'TABLE3', 'log_probabilities', 'squared_disagreement', 'divergence',
+__all__ = ['BASELINES', 'WEIGHTS', 'LRS', 'TABLE4', 'TABLE3', 'log_probabilities', 'squared_disagreement', 'divergence',
            'mean_entropy', 'ramp_up', 'Config', 'contrast', 'Consistency', 'still', 'PiModel', 'MeanTeacher', 'unit',
-           'adversarial', 'VAT', 'EntropyVAT', 'self_training', 'PseudoLabel', 'most_confident', 'started', 'fit']
+           'adversarial', 'VAT', 'EntropyVAT', 'self_training', 'PseudoLabel', 'most_confident', 'started', 'needs',
+           'fit']
 
 # %% ../nbs/34_consistency.ipynb #a8cadaff
 def log_probabilities(logits: Tensor) -> Tensor:
@@ -58,48 +60,38 @@ def ramp_up(progress: Tensor, share: float = 0.4) -> Tensor:
     return torch.exp(-5 * (1 - (progress / share).clamp(max=1)) ** 2)
 
 # %% ../nbs/34_consistency.ipynb #68f4f664
-RIVALS: dict[str, type[Consistency]] = {}  # by the name that a configuration has; filled below
+BASELINES: dict[str, type[Consistency]] = {}  # by the name that a configuration has; filled below
 WEIGHTS = {"supervised": 0.0, "pi": 20.0, "mean_teacher": 8.0, "vat": 0.3, "vat_em": 0.3, "pseudo_label": 1.0}
-RATES = {"supervised": 3e-3, "pi": 3e-4, "mean_teacher": 4e-4, "vat": 3e-3, "vat_em": 3e-3, "pseudo_label": 3e-4}
+LRS = {"supervised": 3e-3, "pi": 3e-4, "mean_teacher": 4e-4, "vat": 3e-3, "vat_em": 3e-3, "pseudo_label": 3e-4}
 
 # %% ../nbs/34_consistency.ipynb #39443cfc
 @dataclass(frozen=True)
-class Config:
-    "A rival, and its constants: those of the public code (Oliver et al. 2018), or as said. ValueError for what cannot be."
+class Config(Configuration):
+    "A baseline, and its constants: those of the public code (Oliver et al. 2018), or as said. ValueError for what cannot be."
 
-    rival: str = "pi"  # a key of `RIVALS`
-    network: str = "wrn-28-2"  # a key of `networks.ENCODERS`
-    view: str = "moved"  # mirrored and moved; there by up to 2 pixels
-    noise: float = 0.15  # standard deviation, as a share of the image's own
-    steps: int = 500_000
-    batch_size: int = 50  # of each domain
-    rate: float | None = None  # None: the rival's own, `RATES`
-    momentum: float = 0.9  # β₁ of Adam
-    decay_at: float = 0.8  # the share of the training after which the rate falls to a fifth
-    weight: float | None = None  # of the loss on unlabelled images; None: the rival's own, `WEIGHTS`
-    warm_up: float = 0.4  # the share of the training in which `weight` rises to its full value
-    entropy: float = 0.1  # vat_em: weight of the entropy
-    teacher: float = 0.95  # mean_teacher: how much of it stays at each step
-    threshold: float = 0.95  # pseudo_label: how sure the network has to be
-    epsilon: float = 0.108  # vat: length of the change, as a share of the image's contrast
-    probe: float = 0.01  # vat: length of the finite difference, likewise; not theirs, 1e-6, which float32 cannot resolve
+    baseline: str = constant_of("pi", "which one", among=BASELINES)
+    network: str = constant_of("wrn-28-2", "section 4.1", among=networks.ENCODERS)
+    view: str = constant_of("moved", "mirrored and moved; there by up to 2 pixels", among=VIEWS)
+    noise: float = constant_of(0.15, "standard deviation, as a share of the image's own", least=0, most=1)
+    steps: int = constant_of(500_000, "the public code", least=1)
+    batch_size: int = constant_of(50, "of each domain", least=1)
+    lr: float | None = constant_of(None, "None: the baseline's own, `LRS`", above=0)
+    momentum: float = constant_of(0.9, "β₁ of Adam", least=0, most=1)
+    decay_at: float = constant_of(0.8, "the share of the training after which the lr falls to a fifth", least=0, most=1)
+    weight: float | None = constant_of(None, "of the loss on unlabelled images; None: the baseline's own, `WEIGHTS`", least=0)
+    warm_up: float = constant_of(0.4, "the share of the training in which `weight` rises to its full value", above=0)
+    entropy: float = constant_of(0.1, "vat_em: weight of the entropy", least=0)
+    ema_decay: float = constant_of(0.95, "mean_teacher: how much of it stays at each step", least=0, most=1)
+    threshold: float = constant_of(0.95, "pseudo_label: how sure the network has to be", least=0, most=1)
+    epsilon: float = constant_of(0.108, "vat: length of the change, as a share of the image's contrast", above=0)
+    probe: float = constant_of(0.01, "vat: of the finite difference; not theirs, 1e-6, which float32 cannot resolve", above=0)
     start: metric_transfer.Config | None = None  # where pseudo-labels come from that are taken for true; None: there are none
-    most: int = 10_000  # so many of them, the most confident ones (metric transfer, section 4.1)
-    balanced: bool = False  # the most confident ones of each class; that the paper does so is not said
+    most: int = constant_of(10_000, "so many of them, the most confident ones (metric transfer, section 4.1)", least=1)
+    balanced: bool = constant_of(False, "the most confident ones of each class; that the paper does so is not said")
 
     def __post_init__(self) -> None:
-        for name, known in (("rival", RIVALS), ("network", networks.ENCODERS), ("view", VIEWS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
-        for name in ("steps", "batch_size", "epsilon", "probe", "warm_up", "most"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("teacher", "threshold", "decay_at", "noise", "momentum"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be from 0 to 1")
-        if (self.rate is not None and self.rate <= 0) or (self.weight is not None and self.weight < 0) or self.entropy < 0:
-            raise ValueError(f"rate={self.rate} must be positive; weight={self.weight} and entropy={self.entropy} not negative")
-        if self.rival == "supervised" and self.weight:
+        super().__post_init__()
+        if self.baseline == "supervised" and self.weight:
             raise ValueError(f"weight={self.weight}: `supervised` has no loss on unlabelled images")
         if self.start is not None and self.start.propagation == "none":
             raise ValueError("start: a metric transfer without propagation has no pseudo-labels to start from")
@@ -118,9 +110,9 @@ class Consistency(Method):
         self.config = config
         encoder, width = networks.encoder(config.network, seen.shape)
         self.network = nn.Sequential(encoder, nn.Linear(width, len(seen.labelled.classes)))
-        self.rate = RATES[config.rival] if config.rate is None else config.rate
-        self.weight = WEIGHTS[config.rival] if config.weight is None else config.weight
-        self.optimisers = [make_optimiser("adam", list(self.network.parameters()), self.rate, config.momentum)]
+        self.lr = LRS[config.baseline] if config.lr is None else config.lr
+        self.weight = WEIGHTS[config.baseline] if config.weight is None else config.weight
+        self.optimisers = [make_optimiser("adam", list(self.network.parameters()), self.lr, config.momentum)]
 
     def view(self, images: Tensor) -> Tensor:
         "Images (N,C,H,W), 0 to 255, as the network is trained on them: augmented, and with noise."
@@ -139,7 +131,7 @@ class Consistency(Method):
         "Label loss and, for all but `supervised`, consistency loss (and entropy loss), without their weights."
         assert labelled.labels is not None
         known = self.view(labelled.images)
-        if self.config.rival == "supervised":
+        if self.config.baseline == "supervised":
             return {"label loss": cross_entropy(self.network(known).float(), labelled.labels)}
         seen = self.view(unlabelled.images)
         answers, others = self.network(torch.cat([known, seen])).split([len(known), len(seen)])
@@ -149,7 +141,7 @@ class Consistency(Method):
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of the label loss, `weight` times the consistency loss (ramped up), and `entropy` times the entropy loss."
         c = self.config
-        set_rate(self.optimisers[0], self.rate * torch.where(progress < c.decay_at, 1.0, 0.2))
+        set_lr(self.optimisers[0], self.lr * torch.where(progress < c.decay_at, 1.0, 0.2))
         losses = self.losses(labelled, unlabelled)
         factors: dict[str, Any] = {"consistency loss": self.weight * ramp_up(progress, c.warm_up), "entropy loss": c.entropy}
         descend(self.optimisers[0], torch.stack([factors.get(name, 1.0) * loss for name, loss in losses.items()]).sum())
@@ -172,7 +164,7 @@ class Consistency(Method):
         return self.reader()(images)
 
 
-RIVALS["supervised"] = Consistency
+BASELINES["supervised"] = Consistency
 
 # %% ../nbs/34_consistency.ipynb #643c52ad
 @contextlib.contextmanager
@@ -213,14 +205,14 @@ class MeanTeacher(Consistency):
 
     def remember(self) -> None:
         "The teacher follows."
-        follow(self.average, self.network, self.config.teacher)
+        follow(self.average, self.network, self.config.ema_decay)
 
     def reader(self) -> nn.Sequential:
         "The teacher."
         return self.average
 
 
-RIVALS |= {"pi": PiModel, "mean_teacher": MeanTeacher}
+BASELINES |= {"pi": PiModel, "mean_teacher": MeanTeacher}
 
 # %% ../nbs/34_consistency.ipynb #f398eeab
 def unit(change: Tensor) -> Tensor:
@@ -259,7 +251,7 @@ class VAT(Consistency):
         return {"consistency loss": divergence(changed, clean)}
 
 
-RIVALS["vat"] = VAT
+BASELINES["vat"] = VAT
 
 # %% ../nbs/34_consistency.ipynb #eb34582f
 class EntropyVAT(VAT):
@@ -285,7 +277,7 @@ class PseudoLabel(Consistency):
         return {"consistency loss": self_training(logits, self.config.threshold)}
 
 
-RIVALS |= {"vat_em": EntropyVAT, "pseudo_label": PseudoLabel}
+BASELINES |= {"vat_em": EntropyVAT, "pseudo_label": PseudoLabel}
 
 # %% ../nbs/34_consistency.ipynb #be07196a
 def most_confident(pseudo: Pseudo, n: int, balanced: bool = False) -> Tensor:
@@ -317,28 +309,35 @@ def started(task: Task, pseudo: Pseudo, most: int, balanced: bool = False) -> Ta
     assert few.labels is not None
     parts = [task.matched(images) for images in (few.images, rest.images[chosen]) if len(images)]
     pool = Domain(few.name, torch.cat(parts), torch.cat([few.labels, pseudo.labels[chosen]]), few.classes)
-    hidden = None if task.hidden is None else task.hidden[others]
-    return dataclasses.replace(task, labelled=pool, unlabelled=rest.subset(others), hidden=hidden, labelled_test=None)
+    hidden = None if task.hidden_labels is None else task.hidden_labels[others]
+    return dataclasses.replace(task, labelled=pool, unlabelled=rest.subset(others), hidden_labels=hidden, labelled_test=None)
 
 # %% ../nbs/34_consistency.ipynb #df27fc93
+def needs(run: Run) -> dict[str, Run]:
+    "`start`, the run of metric transfer whose pseudo-labels are taken, where the configuration names one."
+    start = run.config.start
+    return {} if start is None else {"start": dataclasses.replace(run, method="metric_transfer", config=start)}
+
+
 def fit(
-    task: Task, config: Config | None = None, seed: int = 0, *, metric: Model | None = None, measure: Measure | None = None,
-    checkpoint: Path | None = None, **plan: Any,
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None,
+    *, start: Model | None = None, metric: Model | None = None,
 ) -> Model:  # fmt: skip
-    """Train a rival on `task`, started from pseudo-labels (along `metric`, or one that is learned now) if the configuration says
-    so. `plan` are options of `training.Plan`. Raises what `training.fit` and `metric_transfer.transfer_metric` raise."""
+    """Train a baseline on `task`. If the configuration says so, it starts from pseudo-labels: those of `start`, a model of metric
+    transfer, or what is propagated now (along `metric`, or one that is learned). Raises what `training.fit` and
+    `metric_transfer.transfer_metric` raise."""
     config, learned = config or Config(), task
     if config.start is not None:
         if config.most + config.batch_size > len(task.unlabelled):
             raise ValueError(f"most={config.most} leaves no batch of the {len(task.unlabelled)} images unlabelled: take fewer")
-        _, pseudo = metric_transfer.transfer_metric(task, config.start, seed, metric=metric, checkpoint=checkpoint, **plan)
-        assert pseudo is not None
+        given: Any = start and start.method
+        pseudo = given.pseudo if given else metric_transfer.transfer_metric(task, config.start, seed, options, metric)[1]
+        if pseudo is None or len(pseudo.labels) != len(task.unlabelled):
+            raise ValueError("start: this model has no pseudo-labels for the unlabelled images of the task")
         learned = started(task, pseudo, config.most, config.balanced)
-    name = f"{task.name} {metric_transfer.content(learned)}"  # what a checkpoint is held against
-    learned = dataclasses.replace(learned, name=name, labelled=repeated(learned.labelled, config.batch_size))
-    chosen = Plan(config.steps, config.batch_size, seed, checkpoint=checkpoint, **plan)
-    make = lambda seen, c: RIVALS[c.rival](seen, c)
-    return training.fit(make, learned, config, chosen, measure or training.test_accuracy(task))
+    learned = dataclasses.replace(learned, labelled=repeated(learned.labelled, config.batch_size))
+    build = lambda seen, c: BASELINES[c.baseline](seen, c)
+    return training.fit(build, learned, config, seed, options, evaluator or training.test_accuracy(task))
 
 # %% ../nbs/34_consistency.ipynb #3146970b
 TABLE4 = {

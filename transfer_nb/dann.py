@@ -14,82 +14,48 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from . import training
-from .alignment import check_same_classes
+from .alignment import check_same_classes, subspace_scores
 from .domains import Task
-from .networks import DANN_NETWORKS, INITIALS, MEANS, Parts, dann_network, domain_means
-from .training import OPTIMISERS, SCHEDULES, Batch, Look, Measure, Method, Model, Plan, make_optimiser, set_rate
+from .networks import DANN_NETWORKS, INITIALS, MEANS, Parts, dann_network, domain_means, reverse_gradient
+from .runs import descriptors, feature_arrays
+from .scores import linear_svm, svm_accuracy
+from .training import OPTIMISERS, SCHEDULES, Batch, Configuration, Evaluator, Method, Model, Options, Outputs
+from .training import constant_of, make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['CHOICES', 'TABLE1', 'OFFICE31', 'TABLE2', 'ReverseGradient', 'reverse_gradient', 'adaptation_factor', 'Config',
-           'make_parts', 'ThreeParts', 'domain_cross_entropy', 'restrict_norms', 'DANN', 'fit', 'source_only']
-
-# %% ../nbs/10_dann.ipynb #64f0c67d
-class ReverseGradient(torch.autograd.Function):
-    "The reversal layer R_λ: (7) forwards, (8) backwards."
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
-        "x itself, in any shape; λ, a 0-d tensor, is kept for the way back."
-        ctx.save_for_backward(factor)
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        "The gradient that arrives, times -λ; none for λ."
-        (factor,) = ctx.saved_tensors
-        return (grads[0].float() * -factor).to(grads[0].dtype), None  # in bfloat16, λ itself would be rounded first
-
-
-def reverse_gradient(x: Tensor, factor: Tensor) -> Tensor:
-    "x unchanged; its gradient multiplied by -`factor` (a 0-d tensor, λ). Equations (7) and (8)."
-    return ReverseGradient.apply(x, factor)
+__all__ = ['BATCH_NORM', 'LEAST', 'arrays', 'TABLE1', 'OFFICE31', 'TABLE2', 'adaptation_factor', 'Config', 'make_parts',
+           'ThreeParts', 'domain_cross_entropy', 'restrict_norms', 'TwoLosses', 'DANN', 'fit', 'source_only',
+           'extra_scores']
 
 # %% ../nbs/10_dann.ipynb #14705e14
-def adaptation_factor(progress: Tensor, gamma: float = 10.0, top: float = 1.0) -> Tensor:
-    "λ_p of equation (14), from 0 at p = 0 towards `top` (the paper's: 1)."
-    return top * (2 / (1 + torch.exp(-gamma * progress)) - 1)
-
-# %% ../nbs/10_dann.ipynb #a0684b5c
-CHOICES = {
-    "network": tuple(DANN_NETWORKS), "schedule": tuple(SCHEDULES), "mean": MEANS, "init": INITIALS, "optimiser": OPTIMISERS,
-    "attach": ("features", "hidden"), "balance": ("sums", "means"),
-}  # fmt: skip
+def adaptation_factor(progress: Tensor, gamma: float = 10.0, trade_off: float = 1.0) -> Tensor:
+    "λ_p of equation (14), from 0 at p = 0 towards `trade_off` (the paper's: 1)."
+    return trade_off * (2 / (1 + torch.exp(-gamma * progress)) - 1)
 
 # %% ../nbs/10_dann.ipynb #b5d3df07
 @dataclass(frozen=True)
-class Config:
-    "DANN. Defaults are the paper's, with the place where it gives them. ValueError for a number or a name that cannot be."
+class Config(Configuration):
+    "DANN. ValueError for a number or a name that cannot be."
 
-    network: str = "mnist"  # appendix B: (a) if the source is MNIST, (b) `svhn`, (c) `gtsrb`
-    adapt: bool = True  # False: `source only`, no domain classifier
-    steps: int = 20_000  # not given; 22 epochs of MNIST-M
-    batch_size: int = 64  # section 4: batches of 128, half of them source, half target
-    rate: float = 0.01  # appendix C, μ₀
-    momentum: float = 0.9  # appendix C
-    schedule: str = "inverse"  # appendix C; section 4.1: "constant" for MNIST ↔ SVHN
-    gamma: float = 10.0  # section 4, equation (14)
-    top: float = 1.0  # section 4: λ from 0 to 1
-    balance: str = "sums"  # (9): L_y is summed over the labelled images, L_d over all; "means": each is a mean
-    mean: str = "own_image"  # section 4: "mean subtraction"; of what is not given, Caffe's habit is a mean image of each set
-    scale: float = 1.0  # not given
-    init: str = "caffe"  # not given; the authors used Caffe
-    optimiser: str = "sgd"  # appendix C
-    decay: float = 0.0  # not given
-    dropout: float | None = None  # appendix C: for (b), rate not given; None: the network's own
-    max_norm: float = 0.0  # appendix C: ℓ2-norm restriction for (b), bound not given; 0: none
-    norm: bool = False  # the paper has no batch normalisation
-    attach: str = "features"  # figure 1: the domain classifier sits on G_f's output
-
-    def __post_init__(self) -> None:
-        for name in ("rate", "steps", "batch_size"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("momentum", "gamma", "top", "decay", "max_norm"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
+    network: str = constant_of("mnist", "appendix B: (a) if the source is MNIST, (b) `svhn`, (c) `gtsrb`", among=DANN_NETWORKS)
+    adapt: bool = constant_of(True, "False: `source only`, no domain classifier")
+    steps: int = constant_of(20_000, "not given; 22 epochs of MNIST-M", least=1)
+    batch_size: int = constant_of(64, "section 4: batches of 128, half source, half target", least=1)
+    lr: float = constant_of(0.01, "appendix C, μ₀", above=0)
+    momentum: float = constant_of(0.9, "appendix C", least=0)
+    schedule: str = constant_of("inverse", "appendix C; section 4.1: `constant` for MNIST ↔ SVHN", among=SCHEDULES)
+    gamma: float = constant_of(10.0, "section 4, equation (14)", least=0)
+    trade_off: float = constant_of(1.0, "section 4: λ from 0 to 1", least=0)
+    balance: str = constant_of("sums", "(9): L_y is summed over the labelled images, L_d over all", among=("sums", "means"))
+    mean: str = constant_of("own_image", "section 4: mean subtraction; Caffe's habit: a mean image of each set", among=MEANS)
+    input_scale: float = constant_of(1.0, "not given")
+    init: str = constant_of("caffe", "not given; the authors used Caffe", among=INITIALS)
+    optimiser: str = constant_of("sgd", "appendix C", among=OPTIMISERS)
+    weight_decay: float = constant_of(0.0, "not given", least=0)
+    dropout: float | None = constant_of(None, "appendix C: for (b), rate not given; None: the network's own", least=0, below=1)
+    max_norm: float = constant_of(0.0, "appendix C: ℓ2-norm restriction for (b), bound not given; 0: none", least=0)
+    norm: bool = constant_of(False, "the paper has no batch normalisation")
+    attach: str = constant_of("features", "figure 1: the domain classifier sits on G_f's output", among=("features", "hidden"))
 
 # %% ../nbs/10_dann.ipynb #c6e26177
 def make_parts(seen: Task, config: Config) -> Parts:
@@ -97,7 +63,7 @@ def make_parts(seen: Task, config: Config) -> Parts:
     images = [training.representative(d, seen) for d in (seen.labelled, seen.unlabelled)]
     means = domain_means(images[0], images[1], config.mean)
     return dann_network(
-        config.network, seen.shape, len(seen.labelled.classes), means, scale=config.scale, init=config.init,
+        config.network, seen.shape, len(seen.labelled.classes), means, scale=config.input_scale, init=config.init,
         norm=config.norm, dropout=config.dropout, attach=config.attach,
     )  # fmt: skip
 
@@ -128,13 +94,13 @@ class ThreeParts(Method):
         d, parts = self.seen_as(domain), self.reader(domain)
         return parts.logits(parts.features(images, d), d)
 
-    def look(self, images: Tensor, domain: int = 1) -> Look:
+    def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
         "Logits, hidden layer, and G_d's logits (N,), positive where it says target, in one pass."
         d, parts = self.seen_as(domain), self.reader(domain)
         f = parts.features(images, d)
         hidden = parts.hidden(f, d)
         tapped = f if self.config.attach == "features" else hidden
-        return Look(parts.predictor[-1](hidden), hidden, parts.domain_logit(tapped, d) if self.config.adapt else None)
+        return Outputs(parts.predictor[-1](hidden), hidden, parts.domain_logit(tapped, d) if self.config.adapt else None)
 
 # %% ../nbs/10_dann.ipynb #6805f716
 def domain_cross_entropy(source: Tensor, target: Tensor) -> Tensor:
@@ -152,26 +118,8 @@ def restrict_norms(network: torch.nn.Module, bound: float) -> None:
             weight.mul_((bound / norm).clamp(max=1).view(-1, *[1] * (weight.ndim - 1)))
 
 # %% ../nbs/10_dann.ipynb #662b979c
-class DANN(ThreeParts):
-    "Domain-adversarial training: the step descends (9)."
-
-    def __init__(self, seen: Task, config: Config):
-        super().__init__(seen, config)
-        trained = [p for n, p in self.parts.named_parameters() if config.adapt or not n.startswith("discriminator")]
-        self.optimisers = [make_optimiser(config.optimiser, trained, config.rate, config.momentum, config.decay)]
-
-    def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
-        "One update (4)-(6)."
-        losses = self.losses(labelled, unlabelled, progress)
-        self.update(self.total(losses, labelled, unlabelled), progress)
-        return losses
-
-    def total(self, losses: dict[str, Tensor], labelled: Batch, unlabelled: Batch) -> Tensor:
-        "(9) over the number of labelled images: its second sum has more terms, so that the mean L_d counts that much more."
-        images = len(labelled.images) + len(unlabelled.images)
-        labels = len(labelled.images) if unlabelled.labels is None else images
-        weights = {"domain loss": images / labels if self.config.balance == "sums" else 1.0}
-        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+class TwoLosses(ThreeParts):
+    "The two sums of (9), and their total. How it is descended is left open."
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "L_y, and L_d through the reversal layer: the two sums of (9), each over the number of its images."
@@ -183,7 +131,7 @@ class DANN(ThreeParts):
         f_t = self.parts.features(unlabelled.images, 1)
         if unlabelled.labels is not None:  # semi-supervised adaptation, section 4.1
             logits, y = torch.cat([logits, self.parts.logits(f_t, 1)]), torch.cat([y, unlabelled.labels])
-        factor = adaptation_factor(progress, self.config.gamma, self.config.top)
+        factor = adaptation_factor(progress, self.config.gamma, self.config.trade_off)
         return {"label loss": cross_entropy(logits.float(), y), "domain loss": self.domain_loss(f_s, f_t, factor)}
 
     def domain_loss(self, f_s: Tensor, f_t: Tensor, factor: Tensor) -> Tensor:
@@ -195,10 +143,32 @@ class DANN(ThreeParts):
         "The layer on which the domain classifier sits."
         return features if self.config.attach == "features" else self.parts.hidden(features, domain)
 
+    def total(self, losses: dict[str, Tensor], labelled: Batch, unlabelled: Batch) -> Tensor:
+        "(9) over the number of labelled images: its second sum has more terms, so that the mean L_d counts that much more."
+        images = len(labelled.images) + len(unlabelled.images)
+        labels = len(labelled.images) if unlabelled.labels is None else images
+        weights = {"domain loss": images / labels if self.config.balance == "sums" else 1.0}
+        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+
+# %% ../nbs/10_dann.ipynb #02a7e0b1
+class DANN(TwoLosses):
+    "Domain-adversarial training: the step descends (9)."
+
+    def __init__(self, seen: Task, config: Config):
+        super().__init__(seen, config)
+        trained = [p for n, p in self.parts.named_parameters() if config.adapt or not n.startswith("discriminator")]
+        self.optimisers = [make_optimiser(config.optimiser, trained, config.lr, config.momentum, config.weight_decay)]
+
+    def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        "One update (4)-(6)."
+        losses = self.losses(labelled, unlabelled, progress)
+        self.update(self.total(losses, labelled, unlabelled), progress)
+        return losses
+
     def update(self, loss: Tensor, progress: Tensor) -> None:
         "SGD with the annealed rate of appendix C, and the ℓ2-norm restriction where it is asked for."
         (optimiser,) = self.optimisers
-        set_rate(optimiser, self.config.rate * SCHEDULES[self.config.schedule](progress))
+        set_lr(optimiser, self.config.lr * SCHEDULES[self.config.schedule](progress))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -206,18 +176,41 @@ class DANN(ThreeParts):
             restrict_norms(self.parts, self.config.max_norm)
 
 # %% ../nbs/10_dann.ipynb #b1d1238c
-def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, **plan: Any) -> Model:
-    """Train DANN on `task`; `plan` are options of `training.Plan` (device, checkpoint, every, precision, show, ...).
-    Returns a model with `predict`, `features` and `history`. Raises what `training.fit` and `check_same_classes` raise."""
-    config = config or Config()
+def fit(
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None
+) -> Model:  # fmt: skip
+    """Train DANN on `task`. Returns a model with `predict`, `features` and `history`. Raises what `training.fit` and
+    `check_same_classes` raise."""
     check_same_classes(task)
-    return training.fit(DANN, task, config, Plan(config.steps, config.batch_size, seed, **plan), measure)
+    return training.fit(DANN, task, config or Config(), seed, options, evaluator)
 
 # %% ../nbs/10_dann.ipynb #35f72a62
 def source_only(config: Config) -> Config:
     """The baseline without a domain classifier. Channel means take the place of mean images: in trial runs it did much worse
     with the latter, and a baseline should not be handicapped."""
     return dataclasses.replace(config, adapt=False, mean="own" if config.mean == "own_image" else config.mean)
+
+
+BATCH_NORM = {"norm": True, "optimiser": "adam", "lr": 1e-3, "mean": "own"}  # the modern variant, as overrides
+
+# %% ../nbs/10_dann.ipynb #02a7e012
+LEAST = 150  # images that an SVM is fitted to: fewer do not determine it, and LIBLINEAR does not come to an end
+arrays = feature_arrays
+
+
+def extra_scores(model: Model, task: Task) -> dict[str, float | tuple[float, float, float]]:
+    """`accuracy_svm`, and for a source-only model `subspace_scores`; nothing where fewer than 150 images are labelled, or there
+    are no test labels."""
+    if task.test is None or task.test.labels is None:
+        return {}
+    source, labels = descriptors(model, task.labelled, 0)
+    if labels is None or len(labels) < LEAST:
+        return {}
+    target, truth = descriptors(model, task.test, 1, most=len(task.test))
+    assert truth is not None
+    method: Any = model.method
+    aligned = {} if method.config.adapt else subspace_scores(model, task)
+    return {"accuracy_svm": svm_accuracy(linear_svm(source, labels), target, truth), **aligned}
 
 # %% ../nbs/10_dann.ipynb #b060e0db
 TABLE1 = {  # (row, column): accuracy

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,10 +18,12 @@ from .alignment import check_same_classes
 from .augment import cut_out, jitter, random_affine, uniform
 from .domains import Task
 from .networks import Parts, follow
-from .training import Batch, Measure, Model, Plan
+from .runs import feature_arrays
+from .training import Batch, Evaluator, Model, Options, constant_of
 
 # %% auto #0
-__all__ = ['repaint', 'Config', 'source_view', 'light_view', 'heavy_view', 'consistency_loss', 'ModernDANN', 'source_only', 'fit']
+__all__ = ['arrays', 'repaint', 'Config', 'source_view', 'light_view', 'heavy_view', 'consistency_loss', 'ModernDANN',
+           'source_only', 'fit']
 
 # %% ../nbs/13_dann_modern.ipynb #6a5aa990
 def repaint(x: Tensor) -> Tensor:
@@ -36,29 +36,23 @@ def repaint(x: Tensor) -> Tensor:
 class Config(dann.Config):
     "DANN with augmentation and consistency. None of these constants is the paper's. ValueError for what cannot be."
 
-    steps: int = 12_000
-    rate: float = 1e-3
-    schedule: str = "cosine"
-    optimiser: str = "adam"
-    norm: bool = True
-    mean: str = "own"
-    balance: str = "means"
-    dropout: float | None = 0.2
-    top: float = 0.1  # the reversal only has to hold the domains together; consistency does the rest
-    consistency: float = 1.0  # weight of L_c
-    threshold: float = 0.9  # confidence below which the teacher is not followed; FixMatch has 0.95
-    teacher: float = 0.995  # how much of the teacher stays at each step
-    turn: float = 0.35  # heavy view: radians
-    zoom: float = 0.15  # heavy view: log of the scale
-    shift: float = 0.1  # heavy view: of the image's size
-    contrast: float = 0.5  # heavy view
-    cut: int = 8  # heavy view: pixels
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, low, high in (("threshold", 0, 1), ("teacher", 0, 1), ("consistency", 0, math.inf), ("contrast", 0, 1)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}={getattr(self, name)} must be from {low} to {high}")
+    steps: int = constant_of(12_000, "ours", least=1)
+    lr: float = constant_of(1e-3, "ours", above=0)
+    schedule: str = constant_of("cosine", "ours", among=dann.SCHEDULES)
+    optimiser: str = constant_of("adam", "ours", among=dann.OPTIMISERS)
+    norm: bool = constant_of(True, "ours")
+    mean: str = constant_of("own", "ours", among=dann.MEANS)
+    balance: str = constant_of("means", "ours", among=("sums", "means"))
+    dropout: float | None = constant_of(0.2, "ours", least=0, below=1)
+    trade_off: float = constant_of(0.1, "the reversal only has to hold the domains together; consistency does the rest", least=0)
+    consistency: float = constant_of(1.0, "weight of L_c", least=0)
+    threshold: float = constant_of(0.9, "confidence below which the teacher is not followed; FixMatch has 0.95", least=0, most=1)
+    ema_decay: float = constant_of(0.995, "how much of the teacher stays at each step", least=0, most=1)
+    rotation: float = constant_of(0.35, "heavy view: radians")
+    scale: float = constant_of(0.15, "heavy view: log of the scale")
+    translate: float = constant_of(0.1, "heavy view: of the image's size")
+    contrast: float = constant_of(0.5, "heavy view", least=0, most=1)
+    cut: int = constant_of(8, "heavy view: pixels", least=0)
 
 # %% ../nbs/13_dann_modern.ipynb #a54d6e47
 def source_view(x: Tensor) -> Tensor:
@@ -73,7 +67,7 @@ def light_view(x: Tensor) -> Tensor:
 
 def heavy_view(x: Tensor, config: Config) -> Tensor:
     "Target images (N,C,H,W) as the network is trained on them: moved, with other colours, and a part of each missing."
-    return cut_out(jitter(random_affine(x, config.turn, config.zoom, config.shift), config.contrast), config.cut)
+    return cut_out(jitter(random_affine(x, config.rotation, config.scale, config.translate), config.contrast), config.cut)
 
 # %% ../nbs/13_dann_modern.ipynb #e735e67d
 def consistency_loss(student: Tensor, teacher: Tensor, threshold: float) -> Tensor:
@@ -103,7 +97,7 @@ class ModernDANN(dann.DANN):
         f_t = self.parts.features(self.heavy(unlabelled.images), 1)
         return {
             "label loss": label_loss,
-            "domain loss": self.domain_loss(f_s, f_t, self.config.top * factor),
+            "domain loss": self.domain_loss(f_s, f_t, self.config.trade_off * factor),
             "consistency loss": self.config.consistency * factor * self.consistency(unlabelled.images, f_t),
         }
 
@@ -120,20 +114,24 @@ class ModernDANN(dann.DANN):
     def update(self, loss: Tensor, progress: Tensor) -> None:
         "As DANN's; then the teacher follows."
         super().update(loss, progress)
-        follow(self.average, self.parts, self.config.teacher)
+        follow(self.average, self.parts, self.config.ema_decay)
 
     def reader(self, domain: int) -> Parts:
         "The network that reads an image: the teacher for the target, the network itself for the source."
         return self.average if domain and self.config.adapt else self.parts
 
 # %% ../nbs/13_dann_modern.ipynb #20f1bc3d
+arrays = feature_arrays  # what a run with seed 0 keeps for figures
+
+
 def source_only(config: Config) -> Config:
     "The augmented network without any adaptation: nothing of the target enters."
     return dataclasses.replace(config, adapt=False, mean="source")
 
 
-def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, **plan: Any) -> Model:
+def fit(
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None
+) -> Model:  # fmt: skip
     "Train on `task`; as `dann.fit`, with this notebook's `Config`."
-    config = config or Config()
     check_same_classes(task)
-    return training.fit(ModernDANN, task, config, Plan(config.steps, config.batch_size, seed, **plan), measure)
+    return training.fit(ModernDANN, task, config or Config(), seed, options, evaluator)

@@ -5,18 +5,13 @@
 # %% ../nbs/00_domains.ipynb #f942ef0b
 from __future__ import annotations
 
-import contextlib
 import difflib
 import functools
 import hashlib
-import io
 import os
-import tarfile
-import tempfile
 import warnings
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,98 +21,74 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'FITS', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
-           'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'Source', 'embedded', 'sha256', 'expected_sum', 'checked', 'Domain',
-           'by_name', 'split_domain', 'Arrays', 'blend', 'patches', 'to_channels', 'centred', 'resized', 'framed',
-           'matched', 'check_shape', 'check_task', 'Task', 'digests', 'unseen', 'revealed', 'on_target',
-           'semi_supervised', 'few_labels', 'joined', 'repeated', 'content', 'cache_dir', 'places', 'find_file',
-           'offline', 'save_prepared', 'tiles', 'read_npz', 'bsds500_file', 'bsds500', 'mnistm_full', 'synthetic_full',
-           'DomainSpec', 'TaskSpec', 'spec', 'look_up', 'read_full', 'domain', 'drawn', 'task', 'as_images', 'in_order',
-           'as_labels', 'is_image', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task',
-           'where', 'inventory']
-
-# %% ../nbs/00_domains.ipynb #1d9944fe
-def embedded(name: str) -> Path:
-    "The path of an embedded file, in an installed package or in a checkout; FileNotFoundError where it is in neither."
-    import transfer_nb
-    here = Path(transfer_nb.__file__).parent
-    for folder in (here / "tests_data", here.parent / "tests_data"):
-        if (folder / name).is_file(): return folder / name
-    raise FileNotFoundError(f"the embedded file {name} is missing: it belongs into tests_data; install transfer_nb again")
-
-# %% ../nbs/00_domains.ipynb #bb6913c1
-SHA256 = {  # of the files that come with the project, and of the prepared files that its results were measured on
-    "omniglot_sample.npz": "5b7e652d6b776fa43cd726367bf4c05e2bf750d4d92933e3d736cbe53d8f12c9",
-    "digits_sample.npz": "2d14f5254381b4049f6706de85cf345e9ad06266eb30e6f5465aeb135c367ebb",
-    "mnist_sample.npz": "a865c3871d2d2045a3cb1f05ae609f17efc263d611f35b2d83eb2eb6ff821bb3",
-    "mnistm_sample.npz": "5a16eaa80d3cac597c429ea583c2b3783ad431e690a00e732625ba9b7303f011",
-    "mnistm_index.npz": "66670d2205ce863eead4a66be885dde974d75254af6ae8a47871015f85101777",
-    "sign_pictograms.npz": "4e00607e1e6ff68c9ac5395d19579bfec2f9dbb48d9c98bf87ff842a9e055fc1",
-    "mnist.npz": "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
-    "usps.npz": "ff1e144b09abdd42b3877b83440fe2c032f76dd3d7d247010b756c454c067fd9",
-    "svhn_test10k.npz": "2aff010d5034000d953b2304727518f005e5438bd4841d535fc979b2a80ab788",
-    "gtsrb_32.npz": "b0a588282941b408437e5ef036d18d14851558418556952c7e996be2d7d33f7a",
-    "office_caltech10.npz": "d8a9a831992fe7eb61d28285faa5fd98587f4f1f888333354a57eb417c0529fd",
-    "cifar10.npz": "c14283153fddc29e3f20b396c47c5213b70cb172a69923ad3cb3a9cabea0a802",
-    "cifar100.npz": "03892a7500807dcee8ab191d8d44e0f095a2937c9fdf58061e11a587e6cfb6ea",
-    "cinic10_subset.npz": "06ee4107574527111bcc4fcd7fb296785738e1f938b3c69ad228f171182b4332",
-    "chars74k_natural_32.npz": "4ad225424ccb81cc69cce2a85a31519bd275dd8d5cd799063f57330374b3ce8f",
-    "emnist_letters_subset.npz": "c44486aba3ab85d5a50f86b7d5594d37b6d0ed977e055a6e5c68fbcfa91d93c5",
-    "omniglot_small.npz": "52e2fb643d8a04685a770f4aa6847797404078ad72b1f37833f996a2fbce6bce",
-    "tiny_imagenet_32.npz": "800883a15bd26d2c1aea9e0509611534c460edd60e9e57b9a13fd6a3c730733e",
-}
-_verified: dict[Path, tuple[Any, ...]] = {}  # the files that this process has checked: their state, and the sum they have
-
-# %% ../nbs/00_domains.ipynb #a3e76ae0
-def sha256(path: Path) -> str:
-    "The file's SHA-256 sum, in hexadecimal."
-    with path.open("rb") as f: return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def expected_sum(path: Path) -> str | None:
-    "The sum that `path` should have: from `path`.sha256 beside it, else from the table above, else None."
-    beside = path.with_name(path.name + ".sha256")
-    return beside.read_text().split()[0] if beside.is_file() else SHA256.get(path.name)
-
-
-def checked(path: Path) -> Path:
-    "`path`, once its SHA-256 sum was found right (once per process and state of the file); ValueError where it is not."
-    stat, want, real = path.stat(), expected_sum(path), path.resolve()
-    state = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, want  # nobody can set st_ctime back
-    if want is None or _verified.get(real) == state: return path
-    if (got := sha256(path)) != want:
-        raise ValueError(f"{path} is truncated or altered: its SHA-256 sum is {got[:12]}…, not {want[:12]}…. Get it again;"
-                         f" if you prepared it yourself, put its sum beside it (sha256sum {path.name} > {path.name}.sha256)")
-    _verified[real] = state
-    return path
+__all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'by_name', 'split_domain', 'drawn',
+           'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
+           'check_task', 'match_classes', 'kind_of', 'Task', 'digests', 'unseen', 'revealed', 'on_target',
+           'semi_supervised', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order', 'as_labels',
+           'is_image', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task', 'nearest',
+           'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
     "ValueError unless `images` is a non-empty uint8 (N,C,H,W) tensor with one or three channels."
-    if not isinstance(images, Tensor): raise ValueError(f"{who}: images must be a torch tensor, not {type(images).__name__}"
-                                                        " (make_task takes numpy arrays, tensors and folders)")
-    if images.dtype != torch.uint8: raise ValueError(f"{who}: images must be uint8 (0 to 255), not {images.dtype};"
-                                                     " for values from 0 to 1 use (255 * images).round().to(torch.uint8)")
+    if not isinstance(images, Tensor):
+        raise ValueError(
+            f"{who}: images must be a torch tensor, not {type(images).__name__}"
+            " (make_task takes numpy arrays, tensors and folders)"
+        )
+    if images.dtype != torch.uint8:
+        raise ValueError(
+            f"{who}: images must be uint8 (0 to 255), not {images.dtype};"
+            " for values from 0 to 1 use (255 * images).round().to(torch.uint8)"
+        )
     if images.ndim != 4 or images.shape[1] not in (1, 3):
-        hint = "; it looks like NHWC: use images.permute(0, 3, 1, 2)" if images.ndim == 4 and images.shape[3] in (1, 3) else ""
+        hint = "; it seems to be NHWC: use images.permute(0, 3, 1, 2)" if images.ndim == 4 and images.shape[3] in (1, 3) else ""
         raise ValueError(f"{who}: images must be (N, C, H, W) with C 1 or 3, not {tuple(images.shape)}{hint}")
-    if 0 in images.shape: raise ValueError(f"{who}: no images (shape {tuple(images.shape)})")
+    if 0 in images.shape:
+        raise ValueError(f"{who}: no images (shape {tuple(images.shape)})")
 
 
 def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) -> None:
     "ValueError unless `ids` is an int64 (n,) tensor with values from 0, and below `below`."
     if not isinstance(ids, Tensor) or ids.dtype != torch.int64 or tuple(ids.shape) != (n,):
         got = f"{ids.dtype} {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids).__name__
-        raise ValueError(f"{who}: {what} must be an int64 tensor of shape ({n},), one for each image, not {got}")
+        hint = "; labels of several classes at once are bool (images, classes)" if getattr(ids, "ndim", 1) == 2 else ""
+        raise ValueError(f"{who}: {what} must be an int64 tensor of shape ({n},), one for each image, not {got}{hint}")
     low, high = int(ids.min()), int(ids.max())
     if below is not None and (low < 0 or high >= below):
-        raise ValueError(f"{who}: {what} run from {low} to {high}, but {below} classes allow 0 to {below - 1} only;"
-                         " subtract the lowest label, or name all the classes")
+        raise ValueError(
+            f"{who}: {what} run from {low} to {high}, but {below} classes allow 0 to {below - 1} only;"
+            " subtract the lowest label, or name all the classes"
+        )
+
+# %% ../nbs/00_domains.ipynb #4d6c8f9e
+def _check_labels(labels: Any, n: int, classes: int, what: str, who: str) -> None:
+    "ValueError unless `labels` are ids (n,) below `classes`, or bool (n, classes)."
+    if not isinstance(labels, Tensor) or labels.dtype != torch.bool:
+        return _check_ids(labels, n, what, who, below=classes)
+    if tuple(labels.shape) != (n, classes):
+        raise ValueError(
+            f"{who}: {what} of several classes at once must be a bool tensor of shape ({n}, {classes}), a row for"
+            f" each image and a column for each class, not {tuple(labels.shape)}"
+        )
+
+
+def check_domain(d: Domain) -> None:
+    "ValueError where a domain's images, labels, classes or groups are not what `Domain` says."
+    _check_images(d.images, d.name)
+    if len(set(d.classes)) < len(d.classes):
+        raise ValueError(f"{d.name}: a class is named twice in {d.classes}")
+    if d.labels is not None:
+        _check_labels(d.labels, len(d), len(d.classes), "labels", d.name)
+    if d.groups is not None:
+        _check_ids(d.groups, len(d), "groups", d.name)
 
 # %% ../nbs/00_domains.ipynb #d7fcd299
 @dataclass(frozen=True, eq=False)
 class Domain:
-    "A set of images: uint8 (N,C,H,W), with or without labels (N,) into `classes`. ValueError where these do not fit together."
+    """A set of images: uint8 (N,C,H,W), with or without labels: ids into `classes`, int64 (N,), or for images that show several
+    classes at once bool (N, classes). ValueError where these do not fit together."""
+
     name: str
     images: Tensor
     labels: Tensor | None = None
@@ -125,14 +96,13 @@ class Domain:
     groups: Tensor | None = None  # photo, track or drawer of each image: a split must not cut through one
 
     def __post_init__(self) -> None:
-        _check_images(self.images, self.name)
-        if len(set(self.classes)) < len(self.classes): raise ValueError(f"{self.name}: a class is named twice in {self.classes}")
-        if self.labels is not None: _check_ids(self.labels, len(self), "labels", self.name, below=len(self.classes))
-        if self.groups is not None: _check_ids(self.groups, len(self), "groups", self.name)
+        check_domain(self)
 
-    def __len__(self) -> int: return len(self.images)
+    def __len__(self) -> int:
+        return len(self.images)
+
     def __repr__(self) -> str:
-        labels = "no labels" if self.labels is None else f"{len(self.classes)} classes"
+        labels = "no labels" if self.labels is None else f"{len(self.classes)} classes" + ", several at once" * self.multilabel
         return f"Domain({self.name}: {len(self):,} images {'x'.join(map(str, self.shape))}, {labels})"
 
     @property
@@ -140,7 +110,12 @@ class Domain:
         "(C, H, W) of every image."
         return self.images.shape[1], self.images.shape[2], self.images.shape[3]
 
-    def hidden(self) -> Domain:
+    @property
+    def multilabel(self) -> bool:
+        "Whether an image may show several classes at once: labels bool (N, classes)."
+        return self.labels is not None and self.labels.dtype == torch.bool
+
+    def without_labels(self) -> Domain:
         "The same images without their labels."
         return replace(self, labels=None)
 
@@ -152,91 +127,56 @@ class Domain:
         return replace(self, images=self.images[k.to(self.images.device)], labels=pick(self.labels), groups=pick(self.groups))
 
 # %% ../nbs/00_domains.ipynb #c1a55e02
+def present(d: Domain) -> list[str]:
+    "The classes of which `d` has an image, in the order of its list; none without labels."
+    if d.labels is None:
+        return []
+    return [d.classes[c] for c in (d.labels.any(0).nonzero()[:, 0] if d.multilabel else d.labels.unique()).tolist()]
+
+
 def by_name(d: Domain, classes: Sequence[str]) -> Domain:
-    "`d` with ids into the list `classes`, matched by name; ValueError where an image is of a class that is not on the list."
-    if d.classes == tuple(classes): return d
-    if d.labels is None: return replace(d, classes=tuple(classes))
+    "`d` with labels for the list `classes`, matched by name; ValueError where an image is of a class that is not on the list."
+    if d.classes == tuple(classes):
+        return d
+    if d.labels is None:
+        return replace(d, classes=tuple(classes))
+    if other := [c for c in present(d) if c not in classes]:
+        known = ", ".join(map(repr, classes)) or "any"
+        raise ValueError(f"{d.name} has images of class {other[0]!r}, which is not among {known}")
     place = {c: i for i, c in enumerate(classes)}
-    ids = torch.tensor([place.get(c, -1) for c in d.classes], device=d.labels.device)[d.labels]
-    if (ids < 0).any():
-        other = d.classes[int(d.labels[ids < 0].min())]
-        raise ValueError(f"{d.name} has images of class {other!r}, which is not among {', '.join(map(repr, classes)) or 'any'}")
-    return replace(d, labels=ids, classes=tuple(classes))
+    ids = torch.tensor([place.get(c, -1) for c in d.classes], device=d.labels.device)
+    if not d.multilabel:
+        return replace(d, labels=ids[d.labels], classes=tuple(classes))
+    labels = d.labels.new_zeros(len(d), len(place))
+    labels[:, ids[ids >= 0]] = d.labels[:, ids >= 0]
+    return replace(d, labels=labels, classes=tuple(classes))
 
 # %% ../nbs/00_domains.ipynb #48566189
 def split_domain(d: Domain, fraction: float, seed: int = 0) -> tuple[Domain, Domain]:
     "Two parts at random, the first with about `fraction` of the groups, which stay whole (of the images, without groups)."
-    if not 0 < fraction < 1: raise ValueError(f"{d.name}: fraction must lie between 0 and 1, not at {fraction}")
+    if not 0 < fraction < 1:
+        raise ValueError(f"{d.name}: fraction must lie between 0 and 1, not at {fraction}")
     group = torch.arange(len(d)) if d.groups is None else d.groups.cpu().unique(return_inverse=True)[1]
     order = torch.randperm(int(group.max()) + 1, generator=torch.Generator().manual_seed(seed))
     first = order[group] < round(fraction * len(order))
     return d.subset(first), d.subset(~first)
 
-# %% ../nbs/00_domains.ipynb #b9a1f264
-DIGITS = tuple("0123456789")
-
-
-@dataclass(frozen=True, eq=False)
-class Arrays:
-    "One split as numpy arrays: images (N,H,W) or (N,H,W,3) uint8, labels (N,), what each id means, and groups (N,)."
-    x: np.ndarray
-    y: np.ndarray
-    classes: tuple[str, ...]
-    groups: np.ndarray | None = None
-
-    def domain(self, name: str) -> Domain:
-        ids = lambda a: None if a is None else torch.from_numpy(a.astype(np.int64))
-        x = torch.from_numpy(np.ascontiguousarray(self.x))
-        x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
-        return Domain(name, x, ids(self.y), self.classes, ids(self.groups))
-
-
-def blend(digits: np.ndarray, patches: np.ndarray) -> np.ndarray:
-    "MNIST-M (section 4.1): |I1 - I2| of patches (N,H,W,3) and digits (N,h,w), made black and white (ink > 0) and centred."
-    pad = [(p - d) // 2 for p, d in zip(patches.shape[1:3], digits.shape[1:])]
-    ink = np.pad(digits > 0, ((0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
-    return np.where(ink[..., None], 255 - patches, patches)  # |255 - p| = 255 - p under the ink, |0 - p| = p elsewhere
-
-
-def patches(photos: Sequence[np.ndarray], pos: np.ndarray, size: int = 32) -> np.ndarray:
-    "The patch (size,size,3) of a photo for each row (photo, row, column) of `pos`."
-    return np.stack([photos[i][r:r + size, c:c + size] for i, r, c in pos])
-
-# %% ../nbs/00_domains.ipynb #e8cb4f98
-def _open(path: Path) -> Any:
-    "The npz file at `path`, its sum checked; ValueError where it cannot be read."
-    checked(path)
-    try: return np.load(path)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as e:
-        raise ValueError(f"{path} cannot be read: {e}; get it again") from e
-
-
-def _mnistm_sample(split: str) -> Arrays:
-    z = _open(embedded("mnistm_sample.npz"))
-    return Arrays(blend(z[f"x_{split}"], patches(z["photos"], z[f"pos_{split}"])), z[f"y_{split}"], DIGITS)
-
-
-def _sample(file: str) -> Callable[[str], Arrays]:
-    def read(split: str) -> Arrays:
-        z = _open(embedded(file))
-        return Arrays(z[f"x_{split}"], z[f"y_{split}"], DIGITS)
-    return read
-
-
-def _characters(z: Any) -> Arrays:
-    x = np.unpackbits(z["x_bits"], axis=1)[:, :105 * 105].reshape(-1, 105, 105) * np.uint8(255)
-    return Arrays(x, z["char"], tuple(map(str, z["char_names"])), z["drawer"])
-
-
-SAMPLES: dict[str, Callable[[str], Arrays]] = {
-    "mnist": _sample("mnist_sample.npz"), "digits": _sample("digits_sample.npz"), "mnistm": _mnistm_sample,
-    "omniglot_small": lambda split: _characters(_open(embedded("omniglot_sample.npz")))}  # without a split
+# %% ../nbs/00_domains.ipynb #4a89416e
+def drawn(d: Domain, n: int | None) -> Domain:
+    "`n` images of a domain, always the same random ones; all of them with None. ValueError if there are fewer."
+    if n is None:
+        return d
+    if n > len(d):
+        raise ValueError(f"{d.name} has {len(d):,} images, and {n:,} are to be drawn")
+    return d.subset(torch.randperm(len(d), generator=torch.Generator().manual_seed(0))[:n])
 
 # %% ../nbs/00_domains.ipynb #f59a1bf9
 def to_channels(x: Tensor, c: int) -> Tensor:
     "Images (N,·,H,W) with `c` channels: grey repeated to three; three to one by the weights of ITU-R BT.601. uint8 stays uint8."
-    if x.shape[1] == c: return x
-    if c == 3: return x.expand(-1, 3, -1, -1)
+    if x.shape[1] == c:
+        return x
+    if c == 3:
+        return x.expand(-1, 3, -1, -1)
     weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
     return (x * weights).sum(1, keepdim=True).round().to(x.dtype)
 
@@ -250,7 +190,8 @@ def centred(x: Tensor, h: int, w: int) -> Tensor:
 
 def resized(x: Tensor, h: int, w: int) -> Tensor:
     "uint8 images (N,C,·,·) scaled to (h, w): bilinear, with antialiasing where they shrink. The aspect ratio is not kept."
-    if tuple(x.shape[2:]) == (h, w): return x
+    if tuple(x.shape[2:]) == (h, w):
+        return x
     y = F.interpolate(x.float(), (h, w), mode="bilinear", align_corners=False, antialias=True)
     return y.round().clamp(0, 255).to(torch.uint8)
 
@@ -260,20 +201,35 @@ def framed(x: Tensor, h: int, w: int) -> Tensor:
     return centred(resized(x, round(h * 5 / 7), round(w * 5 / 7)), h, w)
 
 
-FITS = {"resize": resized, "pad": centred, "frame": framed}
+RESIZES = {"stretch": resized, "pad": centred, "frame": framed}
 
 # %% ../nbs/00_domains.ipynb #82a9ff46
-def matched(images: Tensor, shape: tuple[int, int, int], fit: str = "resize") -> Tensor:
+def matched(images: Tensor, shape: tuple[int, int, int], resize: str = "stretch") -> Tensor:
     "uint8 images (N,C,H,W) brought to `shape`, in chunks and on their own device; the same tensor where nothing changes."
     _check_images(images, "images to match")
     c, h, w = shape
-    if tuple(images.shape[1:]) == tuple(shape): return images
+    if tuple(images.shape[1:]) == tuple(shape):
+        return images
     step = max(1, 2**24 // images[0].numel())  # 16 Mi pixels at a time, so that floats never fill the memory
-    return torch.cat([FITS[fit](to_channels(x, c), h, w) for x in images.split(step)])
+    return torch.cat([RESIZES[resize](to_channels(x, c), h, w) for x in images.split(step)])
 
 # %% ../nbs/00_domains.ipynb #6510e13e
+TASK_KINDS = ("classification", "clustering", "multilabel", "episodes")
+
+
+class Derived(str):
+    "A kind that was derived from a task's parts: with other parts it is derived again."
+
+
 def _need_labels(d: Domain, role: str) -> None:
-    if d.labels is None: raise ValueError(f"{role} ({d.name}) has no labels; it needs them")
+    if d.labels is None:
+        raise ValueError(f"{role} ({d.name}) has no labels; it needs them")
+
+
+def need_one_class(d: Domain, what: str) -> None:
+    "ValueError where an image of `d` may show several classes at once."
+    if d.multilabel:
+        raise ValueError(f"{d.name} has labels of several classes at once; {what} needs one class for each image")
 
 
 def check_shape(shape: Any, who: str = "shape") -> None:
@@ -285,75 +241,113 @@ def check_shape(shape: Any, who: str = "shape") -> None:
 def check_task(t: Task) -> None:
     "ValueError where labels are absent though needed, visible though hidden, or where a setting makes no sense."
     check_shape(t.shape, t.name)
-    if t.fit not in FITS: raise ValueError(f"{t.name}: fit is {t.fit!r}, but must be one of {', '.join(FITS)}")
+    known = {"resize": RESIZES, "test_domain": (1, 0), "kind": ("", *TASK_KINDS)}
+    for what, values in known.items():
+        if (value := getattr(t, what)) not in values:
+            raise ValueError(f"{t.name}: {what} is {value!r}, but must be one of {', '.join(str(v) for v in values if v != '')}")
     for role, d in (("labelled domain", t.labelled), ("test set", t.test), ("labelled test set", t.labelled_test)):
-        if d is not None: _need_labels(d, f"the {role}")
-    if t.hidden is not None:
-        if t.unlabelled.labels is not None: raise ValueError(f"{t.name}: labels are both hidden and visible")
-        _check_ids(t.hidden, len(t.unlabelled), "hidden labels", t.name, below=len(t.unlabelled.classes))
+        if d is not None:
+            _need_labels(d, f"the {role}")
+    if t.hidden_labels is not None:
+        if t.unlabelled.labels is not None:
+            raise ValueError(f"{t.name}: labels are both hidden and visible")
+        _check_labels(t.hidden_labels, len(t.unlabelled), len(t.unlabelled.classes), "hidden labels", t.name)
+
+# %% ../nbs/00_domains.ipynb #7a5c0001
+def _match_test(t: Task, target: Domain) -> Domain:
+    "The test set by the names of the labelled domain's classes, else by those of the unlabelled one's."
+    lists = {"labelled": t.labelled.classes} | ({"unlabelled": target.classes} if t.test_domain else {})
+    assert t.test is not None
+    used = present(t.test)
+    lacks = {which: sorted(set(used) - set(known)) for which, known in lists.items()}
+    if all(lacks.values()):
+        text = ", and of class ".join(f"{lack[0]!r}, which the {which} domain has not" for which, lack in lacks.items())
+        rule = "all must be classes of one of them" if t.test_domain else "with test_domain=0 all must be its classes"
+        raise ValueError(f"{t.name}: the test set has images of class {text}; {rule}")
+    return by_name(t.test, target.classes if lacks["labelled"] else t.labelled.classes)
 
 
-def _match_classes(t: Task) -> dict[str, Domain | Tensor]:
-    "The parts of a task whose ids change where classes are matched by name; ValueError as `Task` says."
-    names, target = t.labelled.classes, t.unlabelled if t.hidden is None else replace(t.unlabelled, labels=t.hidden)
-    if t.unlabelled.labels is not None or target.classes and set(target.classes) <= set(names): target = by_name(target, names)
+def match_classes(t: Task) -> dict[str, Domain | Tensor]:
+    """The parts of a task whose ids change where classes are matched by name. All ids are ids into the labelled domain's list,
+    except where the unlabelled domain has a class that is not on it. It then keeps its own list, and so does a test set of such
+    classes. ValueError: a class of the test set is on neither list, or a class of `labelled_test`, or of visible labels of
+    `unlabelled`, is not on the labelled domain's."""
+    names, target = t.labelled.classes, t.unlabelled if t.hidden_labels is None else replace(t.unlabelled, labels=t.hidden_labels)
+    if t.unlabelled.labels is not None or target.classes and set(target.classes) <= set(names):
+        target = by_name(target, names)
     new: dict[str, Any] = {}
     if target.classes != t.unlabelled.classes:
-        new = dict(unlabelled=target) if t.hidden is None else dict(unlabelled=target.hidden(), hidden=target.labels)
-    if t.labelled_test is not None: new["labelled_test"] = by_name(t.labelled_test, names)
+        new = dict(unlabelled=target)
+        if t.hidden_labels is not None:
+            new = dict(unlabelled=target.without_labels(), hidden_labels=target.labels)
+    if t.labelled_test is not None:
+        new["labelled_test"] = by_name(t.labelled_test, names)
     if t.test is not None:
-        used = {t.test.classes[c] for c in t.test.labels.unique().tolist()}  # type: ignore[union-attr]
-        lacks = [sorted(used - set(known)) for known in (names, target.classes)]
-        if all(lacks):
-            raise ValueError(f"{t.name}: the test set has images of class {lacks[0][0]!r}, which the labelled domain has not, and"
-                             f" of class {lacks[1][0]!r}, which the unlabelled one has not; all must be classes of one of them")
-        new["test"] = by_name(t.test, target.classes if lacks[0] else names)
+        new["test"] = _match_test(t, target)
     return new
+
+# %% ../nbs/00_domains.ipynb #7a5c0002
+def kind_of(t: Task) -> str:
+    """The kind of a task: the one that it names, else by its labels and by whose classes are evaluated. ValueError where the
+    labels are not those that the kind evaluates: one class for each image, or several."""
+    judged = t.test or (t.labelled if t.hidden_labels is None else t.unlabelled)
+    single = "classification" if judged.classes == t.labelled.classes else "clustering"
+    kind = t.kind if t.kind and not isinstance(t.kind, Derived) else Derived("multilabel" if t.labelled.multilabel else single)
+    roles = {"test set": t.test}
+    if kind != "clustering":
+        roles |= {"labelled domain": t.labelled, "labelled test set": t.labelled_test, "unlabelled domain": t.unlabelled}
+    several = kind == "multilabel"
+    for role, d in roles.items():
+        if d is not None and d.labels is not None and d.multilabel != several:
+            needs = "labels of several classes at once (bool)" if several else "one class for each image (int64)"
+            raise ValueError(f"{t.name}: a task of kind {kind!r} needs {needs} in its {role} ({d.name})")
+    return kind
 
 # %% ../nbs/00_domains.ipynb #bd59225d
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a method learns from, and what it is judged on. The images are brought to `shape` (C,H,W) by `matched`. Classes are
-    matched by name: all ids are ids into the labelled domain's list, except where the unlabelled domain has a class that is not
-    on it. It then keeps its own list, and so does a test set of such classes. ValueError: a class of the test set is on neither
-    list, or a class of `labelled_test`, or of visible labels of `unlabelled`, is not on the labelled domain's."""
+    """What a method learns from, and what it is judged on. `matched` brings images to `shape` (C,H,W). Classes are matched by
+    name, see `match_classes`. ValueError where labels, classes or settings do not go together."""
+
     name: str
     labelled: Domain
     unlabelled: Domain
-    test: Domain | None = None           # only the harness may see it
+    test: Domain | None = None  # only the harness may see it
     labelled_test: Domain | None = None  # held-out part of the labelled domain: DANN's "test error on the source domain"
-    hidden: Tensor | None = None         # the labels taken out of `unlabelled`; only for the harness
-    metric: Domain | None = None         # metric transfer's third set
+    hidden_labels: Tensor | None = None  # the labels taken out of `unlabelled`; only for the harness
+    metric: Domain | None = None  # metric transfer's third set
     shape: tuple[int, int, int] = (3, 32, 32)
-    fit: str = "resize"                  # or "pad"
-    size: str = "own"                    # "sample", "full" or "own"
+    resize: str = "stretch"  # or "pad", "frame"
+    size: str = "own"  # "sample", "full" or "own"
+    test_domain: int = 1  # which domain the test set is like: 1 the unlabelled, 0 the labelled one
+    kind: str = ""  # one of TASK_KINDS; derived where it is not named
 
     def __post_init__(self) -> None:
         check_task(self)
-        for role, part in _match_classes(self).items(): object.__setattr__(self, role, part)
+        for role, part in match_classes(self).items():
+            object.__setattr__(self, role, part)
+        object.__setattr__(self, "kind", kind_of(self))
 
     def __repr__(self) -> str:
         return f"Task({self.name}, {self.size}: {self.labelled!r} -> {self.unlabelled!r}, test {self.test!r})"
 
     def visible(self) -> Task:
         "What a method may see: neither the test set nor the hidden labels."
-        return replace(self, test=None, hidden=None)
-
-    def on_target(self) -> Task:
-        "The task of DANN's upper bound, \"train on target\"."
-        return on_target(self)
-
-    def few_labels(self, n: int, seed: int = 0) -> Task:
-        "The task of metric transfer: `n` labelled images of the unlabelled domain, and its others without labels."
-        return few_labels(self, n, seed)
-
-    def semi_supervised(self, n: int, seed: int = 0) -> Task:
-        "The task of DANN's figure 4, with `n` labelled target images."
-        return semi_supervised(self, n, seed)
+        return replace(self, test=None, hidden_labels=None, kind=str(self.kind))
 
     def matched(self, images: Tensor) -> Tensor:
         "uint8 images (N,C,H,W) brought to this task's shape, on their own device."
-        return matched(images, self.shape, self.fit)
+        return matched(images, self.shape, self.resize)
+
+    # Tasks made of this one, by the functions of the same names
+    def on_target(self) -> Task:
+        return on_target(self)
+
+    def few_labels(self, n: int, seed: int = 0) -> Task:
+        return few_labels(self, n, seed)
+
+    def semi_supervised(self, n: int, seed: int = 0) -> Task:
+        return semi_supervised(self, n, seed)
 
 # %% ../nbs/00_domains.ipynb #7e57aa02
 def digests(images: Tensor) -> list[bytes]:
@@ -362,33 +356,46 @@ def digests(images: Tensor) -> list[bytes]:
     return [hashlib.sha256(image).digest() for part in parts for image in part]
 
 
-def unseen(test: Domain, *labelled: Domain, shape: tuple[int, int, int], fit: str = "resize") -> Domain:
+def unseen(test: Domain, *labelled: Domain, shape: tuple[int, int, int], resize: str = "stretch") -> Domain:
     """`test` without the images that are among the labelled ones, by content, and a warning that counts them; images of different
     size are compared as the task will bring them to `shape`. ValueError where no image is left."""
     same = {d.shape for d in (test, *labelled)} == {test.shape}
-    found = [set(digests(d.images if same else matched(d.images, shape, fit))) for d in labelled]
+    found = [set(digests(d.images if same else matched(d.images, shape, resize))) for d in labelled]
     known = set().union(*found)
-    kept = torch.tensor([h not in known for h in digests(test.images if same else matched(test.images, shape, fit))])
-    if kept.all(): return test
-    if not kept.any(): raise ValueError(f"every image of the test set ({test.name}) is among the labelled ones; a method would be"
-                                        " judged on what it was shown")
-    warnings.warn(f"{int((~kept).sum()):,} of the {len(kept):,} test images ({test.name}) are among the labelled ones;"
-                  " they were taken out of the test set", stacklevel=3)
+    kept = torch.tensor([h not in known for h in digests(test.images if same else matched(test.images, shape, resize))])
+    if kept.all():
+        return test
+    if not kept.any():
+        raise ValueError(
+            f"every image of the test set ({test.name}) is among the labelled ones; a method would be judged on what it was shown"
+        )
+    warnings.warn(
+        f"{int((~kept).sum()):,} of the {len(kept):,} test images ({test.name}) are among the labelled ones;"
+        " they were taken out of the test set",
+        stacklevel=3,
+    )
     return test.subset(kept)
 
 # %% ../nbs/00_domains.ipynb #6b374680
 def revealed(task: Task) -> Domain:
-    "The unlabelled domain with its labels, for the harness only; ValueError where nobody knows them."
-    labels = task.unlabelled.labels if task.hidden is None else task.hidden
-    if labels is None: raise ValueError(f"{task.name}: the labels of {task.unlabelled.name} are not known, and are needed here")
+    "The unlabelled domain with its labels, for the harness only; ValueError where they are not known."
+    labels = task.unlabelled.labels if task.hidden_labels is None else task.hidden_labels
+    if labels is None:
+        raise ValueError(f"{task.name}: the labels of {task.unlabelled.name} are not known, and are needed here")
     return replace(task.unlabelled, labels=labels)
+
+
+def _need_target_test(task: Task, what: str) -> None:
+    if task.test is not None and task.test_domain == 0:
+        raise ValueError(f"{task.name}: the test set is like the labelled domain (test_domain=0), so {what} makes no sense")
 
 
 def on_target(task: Task) -> Task:
     """`task` with the unlabelled domain and its hidden labels in place of the labelled one (the upper bound of DANN's table 1).
     Test images that are among them are taken out of the test set; ValueError where that is all of them."""
+    _need_target_test(task, "on_target")
     target = revealed(task)
-    test = task.test and unseen(task.test, target, shape=task.shape, fit=task.fit)
+    test = task.test and unseen(task.test, target, shape=task.shape, resize=task.resize)
     return replace(task, name=task.name + "+target", labelled=target, test=test, labelled_test=None)
 
 
@@ -396,37 +403,40 @@ def semi_supervised(task: Task, n: int, seed: int = 0) -> Task:
     """`task` with `n` random target images and their labels as unlabelled domain; the target's others are the test set, without
     those that have a copy among the labelled images of source or target (figure 4)."""
     target = revealed(task)
-    if not 0 < n < len(target): raise ValueError(f"{task.name}: n must be from 1 to {len(target) - 1}, not {n}")
+    if not 0 < n < len(target):
+        raise ValueError(f"{task.name}: n must be from 1 to {len(target) - 1}, not {n}")
     k = torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))
     shown, rest = target.subset(k[:n]), target.subset(k[n:])
-    rest = unseen(rest, shown, task.labelled, shape=task.shape, fit=task.fit)
-    return replace(task, name=f"{task.name}+semi{n}", unlabelled=shown, test=rest, hidden=None)
+    rest = unseen(rest, shown, task.labelled, shape=task.shape, resize=task.resize)
+    return replace(task, name=f"{task.name}+semi{n}", unlabelled=shown, test=rest, test_domain=1, hidden_labels=None)
 
 # %% ../nbs/00_domains.ipynb #81cfb7ce
 def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     """`task` with `n` random images of the unlabelled domain, evenly over the classes, as labelled domain, and the others as
     unlabelled one; a metric is learned on all of them, unless the task has a set for that. Test images that are drawn are taken
     out of the test set. ValueError where `n` is less than the number of classes, or leaves nothing unlabelled or to test."""
+    _need_target_test(task, "few_labels")
     pool = revealed(task)
-    pool = by_name(pool, [pool.classes[c] for c in pool.labels.unique().tolist()])  # type: ignore[union-attr]
+    need_one_class(pool, "few_labels")
+    pool = by_name(pool, present(pool))
     classes = len(pool.classes)
     if not classes <= n < len(pool):
         raise ValueError(f"{task.name}: n must be from {classes}, one of each class, to {len(pool) - 1}, not {n}")
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
     assert pool.labels is not None
     labels = pool.labels.cpu()[order]
-    seen = torch.nn.functional.one_hot(labels, classes).cumsum(0)[torch.arange(len(pool)), labels]  # 1: the first of its class
+    seen = F.one_hot(labels, classes).cumsum(0)[torch.arange(len(pool)), labels]  # 1: the first of its class
     order = order[seen.argsort(stable=True)]
     few, rest = pool.subset(order[:n]), pool.subset(order[n:].sort().values)
-    test = task.test and unseen(task.test, few, shape=task.shape, fit=task.fit)
-    metric = task.metric or pool.hidden()  # all images, in an order that does not depend on which have labels
-    shown: dict[str, Any] = dict(labelled=few, unlabelled=rest.hidden(), test=test, labelled_test=None)  # the target's test set
-    return replace(task, name=f"{task.name}+{n}", hidden=rest.labels, metric=metric, **shown)
+    test = task.test and unseen(task.test, few, shape=task.shape, resize=task.resize)
+    metric = task.metric or pool.without_labels()  # all images, in an order that does not depend on which have labels
+    shown: dict[str, Any] = dict(labelled=few, unlabelled=rest.without_labels(), test=test, labelled_test=None)
+    return replace(task, name=f"{task.name}+{n}", hidden_labels=rest.labels, metric=metric, **shown)
 
 
-def joined(first: Domain, second: Domain, shape: tuple[int, int, int], fit: str = "resize") -> Domain:
+def joined(first: Domain, second: Domain, shape: tuple[int, int, int], resize: str = "stretch") -> Domain:
     "The images of two domains, brought to `shape`, as one domain without labels: first those of the first."
-    images = torch.cat([matched(d.images, shape, fit) for d in (first, second)])
+    images = torch.cat([matched(d.images, shape, resize) for d in (first, second)])
     return Domain(first.name if first.name == second.name else f"{first.name}+{second.name}", images)
 
 
@@ -437,441 +447,17 @@ def repeated(d: Domain, n: int) -> Domain:
 # %% ../nbs/00_domains.ipynb #c0a7e002
 def content(task: Task) -> str:
     """Sixteen hexadecimal digits for all that `task` hands to a method, by value: images, labels and groups of its domains, the
-    names of their classes, shape and fit. The test set, hidden labels and the names of task and domains do not count."""
+    names of their classes, shape and resize. The test set, hidden labels and the names of task and domains
+    do not count, nor do `kind` and `test_domain`."""
     seen, digest = task.visible(), hashlib.sha256()
-    digest.update(repr((tuple(seen.shape), seen.fit)).encode())
+    digest.update(repr((tuple(seen.shape), seen.resize)).encode())
     for d in (seen.labelled, seen.unlabelled, seen.labelled_test, seen.metric):
         digest.update(repr(None if d is None else d.classes).encode())
         for x in () if d is None else (d.images, d.labels, d.groups):
             digest.update(repr(None if x is None else (x.dtype, tuple(x.shape))).encode())
-            for part in () if x is None else x.split(4096): digest.update(part.cpu().contiguous().numpy().data)
+            for part in () if x is None else x.split(4096):
+                digest.update(part.cpu().contiguous().numpy().data)
     return digest.hexdigest()[:16]
-
-# %% ../nbs/00_domains.ipynb #605034f4
-def cache_dir() -> Path:
-    "Where prepared sets are kept: TRANSFER_NB_CACHE, or ~/.cache/transfer_nb."
-    return Path(os.environ.get("TRANSFER_NB_CACHE") or Path.home() / ".cache" / "transfer_nb").expanduser()
-
-
-def places(data: str | Path | None = None) -> list[Path]:
-    "The folders that are searched for prepared files: `data` or TRANSFER_NB_DATA, which must exist, then the cache."
-    named = data or os.environ.get("TRANSFER_NB_DATA")
-    if not named: return [cache_dir()]
-    folder = Path(named).expanduser()
-    if not folder.is_dir(): raise FileNotFoundError(f"{folder} is not a folder (given as data= or in TRANSFER_NB_DATA)")
-    return [folder, cache_dir()]
-
-
-def find_file(files: Iterable[str], data: str | Path | None = None) -> Path | None:
-    "The first of `files` that one of the `places` holds, its sum checked; None if none does."
-    here = (d / f for d in places(data) for f in files)
-    return next((checked(p) for p in here if p.is_file()), None)
-
-
-def offline() -> bool:
-    "Whether downloads are switched off (TRANSFER_NB_OFFLINE=1)."
-    return os.environ.get("TRANSFER_NB_OFFLINE", "0") not in ("", "0")
-
-# %% ../nbs/00_domains.ipynb #caef3238
-def save_prepared(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    "Writes an uncompressed npz file and its sum beside it, so that a crash never leaves half a file under this name."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(fd, "wb") as f: np.savez(f, allow_pickle=False, **arrays)
-        path.with_name(path.name + ".sha256").write_text(f"{sha256(Path(tmp))}  {path.name}\n")
-        os.replace(tmp, path)
-    finally: Path(tmp).unlink(missing_ok=True)
-    return path
-
-# %% ../nbs/00_domains.ipynb #8896cc84
-def tiles(b: np.ndarray, n: int, s: int = 32) -> np.ndarray:
-    "The first `n` tiles (s,s,3) of one large JPEG or WebP picture, given as its bytes."
-    from PIL import Image
-    a = np.asarray(Image.open(io.BytesIO(b.tobytes())).convert("RGB"))
-    h, w = a.shape[0] // s, a.shape[1] // s
-    return a.reshape(h, s, w, s, 3).swapaxes(1, 2).reshape(-1, s, s, 3)[:n]
-
-
-def read_npz(path: Path, split: str) -> Arrays:
-    "One split of a prepared file: x_SPLIT (or its tiles, x_SPLIT_jpg), y_SPLIT, and where they exist classes, group_SPLIT."
-    z = _open(path)
-    y = z[f"y_{split}"]
-    x = z[f"x_{split}"] if f"x_{split}" in z.files else tiles(z[f"x_{split}_jpg"], len(y))
-    names = z[f"classes_{split}"] if f"classes_{split}" in z.files else z["classes"] if "classes" in z.files else DIGITS
-    return Arrays(x, y, tuple(map(str, names)), z[f"group_{split}"] if f"group_{split}" in z.files else None)
-
-# %% ../nbs/00_domains.ipynb #6e082cf5
-def _read_gtsrb(path: Path, split: str) -> Arrays:
-    a, z = read_npz(path, split), _open(path)
-    if f"track_{split}" not in z.files: return a
-    return replace(a, groups=a.y.astype(np.int64) * 1000 + z[f"track_{split}"])  # tracks are numbered within a class
-
-
-def _read_svhn10k(path: Path, split: str) -> Arrays:
-    z = _open(path)
-    keep = (z["photo"] <= 3500) == (split == "train")  # crops of one photo overlap: split by photo
-    return Arrays(tiles(z["x_webp"], len(keep))[keep], z["y"][keep], DIGITS, z["photo"][keep])
-
-
-def _read_office(name: str) -> Callable[[Path, str], Arrays]:
-    def read(path: Path, split: str) -> Arrays:
-        z = _open(path)
-        return Arrays(tiles(z[f"x_{name}_jpg"], len(z[f"y_{name}"]), 96), z[f"y_{name}"], tuple(map(str, z["classes"])))
-    return read
-
-
-def _read_unsplit(path: Path, split: str) -> Arrays:
-    z = _open(path)
-    return Arrays(tiles(z["x_jpg"], len(z["y"])), z["y"], tuple(map(str, z["classes"])))
-
-
-def _read_cinic10(path: Path, split: str) -> Arrays:
-    z = _open(path)
-    kept = np.flatnonzero(z["from_cifar"] == 0)
-    kept = kept[-2_000:] if split == "test" else kept[:-2_000]
-    return Arrays(tiles(z["x_jpg"], len(z["y"]))[kept], z["y"][kept], tuple(map(str, z["classes"])))
-
-
-def _read_tiny_imagenet(path: Path, split: str) -> Arrays:
-    z, s = _open(path), {"train": "train", "test": "val"}[split]
-    return Arrays(tiles(z[f"x_{s}_jpg"], len(z[f"y_{s}"])), z[f"y_{s}"], tuple(map(str, z["wnids"])))
-
-
-def _read_omniglot_small(path: Path, split: str) -> Arrays:
-    return _characters(_open(path))
-
-# %% ../nbs/00_domains.ipynb #4b9f2f94
-def bsds500_file(data: str | Path | None = None) -> Path | None:
-    "BSDS500's archive, or a zip of its 200 training photographs, in one of the `places`."
-    here = (d / f for d in places(data) for f in ("bsds500_train_jpg.zip", "BSR_bsds500.tgz"))
-    return next((p for p in here if p.is_file()), None)
-
-
-def bsds500(data: str | Path | None = None) -> dict[str, bytes]:
-    "The 200 training photographs of BSDS500 as JPEG bytes, by file name. FileNotFoundError says where to get them."
-    path = bsds500_file(data)
-    if path is None:
-        raise FileNotFoundError(
-            "MNIST-M is rebuilt from the photographs of BSDS500, which may not be passed on. Get BSR_bsds500.tgz from"
-            " https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/resources.html, or make"
-            " bsds500_train_jpg.zip with BSDS500/data/images/train (https://github.com/BIDS/BSDS500) as train/*.jpg, and put it"
-            f" into {' or '.join(map(str, places(data)))}")
-    try:
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as zf: return {Path(n).name: zf.read(n) for n in zf.namelist() if n.endswith(".jpg")}
-        with tarfile.open(path) as tf:
-            inside = [m for m in tf if m.name.endswith(".jpg") and "images/train/" in m.name]
-            return {Path(m.name).name: tf.extractfile(m).read() for m in inside}  # type: ignore[union-attr]
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as e:
-        raise ValueError(f"{path} is damaged ({e}); get it again") from e
-
-# %% ../nbs/00_domains.ipynb #a43f9ebc
-def mnistm_full(split: str, data: str | Path | None = None) -> Arrays:
-    "MNIST-M, bit for bit as published (59,001 + 9,001 images), from MNIST, BSDS500 and positions; ValueError if it is not."
-    from PIL import Image
-    t, digits, jpegs = _open(embedded("mnistm_index.npz")), read_full("mnist", split, data), bsds500(data)
-    photos = [np.asarray(Image.open(io.BytesIO(jpegs[f])).convert("RGB")) for f in t["photos"]]
-    x = patches(photos, t[f"pos_{split}"])
-    x = blend(digits.x[:len(x)], x)
-    if hashlib.sha256(x.tobytes()).hexdigest() != str(t[f"sha256_x_{split}"]):
-        raise ValueError("the rebuilt MNIST-M is not the published one: the BSDS500 photographs or MNIST are altered,"
-                         " or this JPEG decoder does not agree with libjpeg's")
-    return Arrays(x, t[f"y_{split}"], DIGITS)
-
-# %% ../nbs/00_domains.ipynb #54af255b
-GTSRB_CLASSES = tuple((
-    "speed 20, speed 30, speed 50, speed 60, speed 70, speed 80, end of speed 80, speed 100, speed 120, no overtaking, "
-    "no overtaking for trucks, right of way at next crossing, priority road, give way, stop, no vehicles, no trucks, "
-    "no entry, danger, bend left, bend right, double bend, uneven road, slippery road, road narrows right, road works, "
-    "traffic signals, pedestrians, children, bicycles, ice or snow, wild animals, end of restrictions, turn right ahead, "
-    "turn left ahead, ahead only, ahead or right, ahead or left, keep right, keep left, roundabout, end of no overtaking, "
-    "end of no overtaking for trucks").split(", "))
-
-# %% ../nbs/00_domains.ipynb #0627ef11
-Prepared = dict[str, np.ndarray]
-
-
-def _torchvision(cls: str, classes: Sequence[str] = (), **how: Any) -> Callable[[Path, bool], Prepared]:
-    "A set of torchvision's that has `train=`, `.data` and `.targets`: MNIST and its kin, USPS, CIFAR."
-    def prepare(root: Path, download: bool) -> Prepared:
-        import torchvision
-        out: Prepared = {}
-        for split in ("train", "test"):
-            d = getattr(torchvision.datasets, cls)(str(root), train=split == "train", download=download, **how)
-            out |= {f"x_{split}": np.asarray(d.data), f"y_{split}": np.asarray(d.targets)}
-        return out | {"classes": np.array(list(classes) or d.classes)}
-    return prepare
-
-
-def _prepare_emnist(root: Path, download: bool) -> Prepared:
-    d = _torchvision("EMNIST", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", split="letters")(root, download)
-    for s in ("train", "test"):  # the files hold each letter mirrored at the diagonal, and count the classes from 1
-        d |= {f"x_{s}": d[f"x_{s}"].swapaxes(1, 2), f"y_{s}": d[f"y_{s}"] - 1}
-    return d
-
-
-def _prepare_svhn(root: Path, download: bool) -> Prepared:
-    import torchvision
-    out: Prepared = {}
-    for split in ("train", "test"):
-        d = torchvision.datasets.SVHN(str(root), split=split, download=download)  # its label 10 becomes 0 there
-        out |= {f"x_{split}": d.data.transpose(0, 2, 3, 1), f"y_{split}": d.labels}
-    return out
-
-# %% ../nbs/00_domains.ipynb #95122d6a
-def _prepare_gtsrb(root: Path, download: bool) -> Prepared:
-    import torchvision
-    out: Prepared = {"classes": np.array(GTSRB_CLASSES)}
-    for split in ("train", "test"):
-        d = torchvision.datasets.GTSRB(str(root), split=split, download=download)
-        small = [matched(torch.from_numpy(np.array(im)).permute(2, 0, 1)[None], (3, 32, 32)) for im, _ in d]
-        y = np.array([c for _, c in d._samples])
-        out |= {f"x_{split}": torch.cat(small).permute(0, 2, 3, 1).numpy(), f"y_{split}": y}
-        if split == "train":  # files are named TRACK_FRAME.ppm, tracks numbered within a class
-            out["group_train"] = y * 1000 + np.array([int(Path(p).name.split("_")[0]) for p, _ in d._samples])
-    return out
-
-
-def _prepare_omniglot(root: Path, download: bool) -> Prepared:
-    import torchvision
-    out: Prepared = {}
-    for split in ("train", "test"):  # the background and the evaluation set: other characters
-        d = torchvision.datasets.Omniglot(str(root), background=split == "train", download=download)
-        items = sorted((d._characters[c], file, i) for i, (file, c) in enumerate(d._flat_character_images))  # listed in any order
-        out[f"x_{split}"] = np.stack([255 - np.array(d[i][0]) for _, _, i in items])  # ink bright, as in the other sets
-        out[f"classes_{split}"], out[f"y_{split}"] = np.unique([c for c, _, _ in items], return_inverse=True)
-        out[f"group_{split}"] = np.array([int(Path(file).stem.split("_")[1]) for _, file, _ in items])  # the drawer
-    return out
-
-# %% ../nbs/00_domains.ipynb #dbd00aa4
-def _render(name: str, split: str) -> tuple[Tensor, Tensor]:
-    "Our SYN NUMBERS (500,000) or SYN SIGNS (100,000), seed 0; the held-out part is a smaller draw with seed 1."
-    from transfer_nb import synthetic
-    train = split == "train"
-    if name == "synnumbers": return synthetic.syn_numbers(500_000 if train else 10_000, seed=0 if train else 1)
-    pictograms = _open(embedded("sign_pictograms.npz"))["x"]
-    return synthetic.syn_signs(pictograms, 100_000 if train else 5_000, seed=0 if train else 1)
-
-
-def _fingerprint(name: str) -> str:
-    "Names what the renderer does, by 64 images that it draws: a changed renderer or font never serves from an old cache."
-    from transfer_nb import synthetic
-    x, y = synthetic.syn_numbers(64, seed=2) if name == "synnumbers" else \
-        synthetic.syn_signs(_open(embedded("sign_pictograms.npz"))["x"], 64, seed=2)
-    return hashlib.sha256(x.cpu().numpy().tobytes() + y.cpu().numpy().tobytes()).hexdigest()[:8]
-
-
-def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
-    "Our SYN NUMBERS or SYN SIGNS: from a prepared file, else rendered once and kept in the cache."
-    file = f"{name}_{split}_{_fingerprint(name)}.npz"
-    if (path := find_file([file], data)) is None:
-        x, y = _render(name, split)
-        arrays = {f"x_{split}": x.cpu().permute(0, 2, 3, 1).contiguous().numpy(), f"y_{split}": y.cpu().numpy()}
-        path = save_prepared(cache_dir() / file, arrays)
-    return replace(read_npz(path, split), classes=DIGITS if name == "synnumbers" else GTSRB_CLASSES)
-
-# %% ../nbs/00_domains.ipynb #62cfb3be
-@dataclass(frozen=True)
-class DomainSpec:
-    "What is known about a domain, and how its full set is had."
-    name: str
-    title: str
-    counts: Mapping[str, int]            # images of each split of the full set
-    shape: tuple[int, int, int]
-    n_classes: int
-    origin: str
-    licence: str
-    files: tuple[str, ...] = ()          # prepared files, any one of which serves
-    sample: Mapping[str, int] = field(default_factory=dict)  # images of each split of the embedded sample
-    read: Callable[[Path, str], Arrays] = read_npz
-    prepare: Callable[[Path, bool], Prepared] | None = None  # from torchvision's files in a folder, with or without download
-    load: Callable[[str, str | Path | None], Arrays] | None = None  # where one prepared file is not the way
-
-
-@dataclass(frozen=True)
-class TaskSpec:
-    "A task by the names of its two domains."
-    name: str
-    labelled: str
-    unlabelled: str
-    shape: tuple[int, int, int]
-    fit: str = "resize"
-    sizes: tuple[str, ...] = ("full",)
-    about: str = ""
-    most: Mapping[str, int] = field(default_factory=dict)  # training images of a domain, where a protocol draws some of them
-    metric: str = ""                     # the domain that a metric is learned on, where it is a third one
-
-# %% ../nbs/00_domains.ipynb #dcfa828e
-GREY28, RGB32 = (1, 28, 28), (3, 32, 32)
-RENDERED = "rendered here after section 4.1 of DANN (notebook 01_synthetic)"
-RESEARCH, NON_COMMERCIAL = "published for research, no licence stated", "non-commercial research and education only"
-
-
-def spec(name: str, title: str, train: int, test: int, shape: tuple[int, int, int], n_classes: int, origin: str, licence: str,
-         *files: str, **more: Any) -> DomainSpec:
-    "A DomainSpec; a count of 0 means that there is no such split."
-    counts = {k: n for k, n in (("train", train), ("test", test)) if n}
-    return DomainSpec(name, title, counts, shape, n_classes, origin, licence, files, **more)
-
-
-_SPECS = [
-    spec("mnist", "MNIST, handwritten digits", 60_000, 10_000, GREY28, 10, "LeCun, Cortes, Burges 1998", "CC BY-SA 3.0",
-         "mnist.npz", sample={"train": 5_000, "test": 1_000}, prepare=_torchvision("MNIST", DIGITS)),
-    spec("mnistm", "MNIST-M, MNIST blended with photographs", 59_001, 9_001, RGB32, 10,
-         "Ganin & Lempitsky 2015; from MNIST and BSDS500 (Arbelaez et al. 2011)", "none stated; BSDS500: " + NON_COMMERCIAL,
-         sample={"train": 5_000, "test": 1_000}, load=mnistm_full),
-    spec("digits", "UCI digits, the part that scikit-learn carries", 0, 0, (1, 8, 8), 10, "Alpaydin & Kaynak 1998", "CC BY 4.0",
-         sample={"train": 1_297, "test": 500}),
-    spec("usps", "USPS, zip-code digits", 7_291, 2_007, (1, 16, 16), 10, "LeCun et al. 1990", "made available by AT&T research",
-         "usps.npz", prepare=_torchvision("USPS", DIGITS)),
-    spec("svhn", "SVHN, house numbers, one digit each", 73_257, 26_032, RGB32, 10, "Netzer et al. 2011", NON_COMMERCIAL,
-         "svhn.npz", prepare=_prepare_svhn),
-    spec("svhn10k", "SVHN's first 10,000 test digits, split at photo 3,500", 6_953, 3_047, RGB32, 10,
-         "Netzer et al. 2011; not the official protocol", NON_COMMERCIAL, "svhn_test10k.npz", read=_read_svhn10k),
-    spec("gtsrb", "GTSRB, German traffic signs", 39_209, 12_630, RGB32, 43, "Stallkamp et al. 2012",
-         "free to use, citation asked", "gtsrb_32.npz", "gtsrb.npz", read=_read_gtsrb, prepare=_prepare_gtsrb),
-    spec("synnumbers", "our SYN NUMBERS, digits drawn from fonts", 500_000, 10_000, RGB32, 10, RENDERED, "Apache-2.0",
-         load=functools.partial(synthetic_full, "synnumbers")),
-    spec("synsigns", "our SYN SIGNS, signs drawn from pictograms", 100_000, 5_000, RGB32, 43, RENDERED, "Apache-2.0",
-         load=functools.partial(synthetic_full, "synsigns")),
-]
-
-# %% ../nbs/00_domains.ipynb #1f0f04e7
-_SPECS += [
-    spec("fashion_mnist", "Fashion-MNIST, clothes", 60_000, 10_000, GREY28, 10, "Xiao et al. 2017", "MIT",
-         "fashion_mnist.npz", prepare=_torchvision("FashionMNIST")),
-    spec("emnist", "EMNIST Letters, both cases in one class", 124_800, 20_800, GREY28, 26, "Cohen et al. 2017", "none stated",
-         "emnist.npz", prepare=_prepare_emnist),
-    spec("emnist_part", "a class-balanced quarter of EMNIST Letters", 31_200, 5_200, GREY28, 26, "Cohen et al. 2017",
-         "none stated", "emnist_letters_subset.npz"),
-    spec("omniglot", "Omniglot, characters; train: background, test: evaluation set", 19_280, 13_180, (1, 105, 105), 964,
-         "Lake et al. 2015", "MIT", "omniglot.npz", prepare=_prepare_omniglot),
-    spec("omniglot_small", "Omniglot's two small background sets", 4_840, 0, (1, 105, 105), 242, "Lake et al. 2015", "MIT",
-         "omniglot_small.npz", sample={"train": 4_840}, read=_read_omniglot_small),
-    spec("cifar10", "CIFAR-10", 50_000, 10_000, RGB32, 10, "Krizhevsky 2009", "none stated, citation asked",
-         "cifar10.npz", prepare=_torchvision("CIFAR10")),
-    spec("cifar100", "CIFAR-100", 50_000, 10_000, RGB32, 100, "Krizhevsky 2009", "none stated, citation asked",
-         "cifar100.npz", prepare=_torchvision("CIFAR100")),
-    spec("cinic10_part", "a part of CINIC-10 (2,185 of it are CIFAR-10's)", 10_000, 0, RGB32, 10, "Darlow et al. 2018",
-         NON_COMMERCIAL, "cinic10_subset.npz", read=_read_unsplit),
-    spec("cinic10", "the same without CIFAR-10's images, split by us", 5_815, 2_000, RGB32, 10, "Darlow et al. 2018",
-         NON_COMMERCIAL, "cinic10_subset.npz", read=_read_cinic10),
-    spec("chars74k", "Chars74K, characters in street photos", 10_843, 0, RGB32, 62, "de Campos et al. 2009", RESEARCH,
-         "chars74k_natural_32.npz", read=_read_unsplit),
-    spec("tiny_imagenet", "Tiny ImageNet, halved, 300 images of each class", 60_000, 10_000, RGB32, 200,
-         "Stanford, from ImageNet", NON_COMMERCIAL, "tiny_imagenet_32.npz", read=_read_tiny_imagenet),
-]
-_OFFICE = {"amazon": 958, "caltech": 1_123, "dslr": 157, "webcam": 295}
-_SPECS += [spec(d, f"Office-Caltech-10, {d}", n, 0, (3, 96, 96), 10, "Saenko et al. 2010, Gong et al. 2012", RESEARCH,
-                "office_caltech10.npz", read=_read_office(d)) for d, n in _OFFICE.items()]
-DOMAINS: dict[str, DomainSpec] = {s.name: s for s in _SPECS}
-
-# %% ../nbs/00_domains.ipynb #1348a939
-_USPS_PAIRS, _DRAWN = [("mnist", "usps"), ("usps", "mnist")], {"mnist": 2_000, "usps": 1_800}
-_FEW = {"cifar10": 10_000}
-_DIGIT_PAIRS = [("synnumbers", "svhn10k"), ("svhn10k", "mnist"), ("mnist", "svhn10k"),
-                ("synnumbers", "svhn"), ("svhn", "mnist"), ("mnist", "svhn")]
-_TASK_SPECS = [
-    TaskSpec("mnist-mnistm", "mnist", "mnistm", (3, 28, 28), "pad", ("sample", "full"), "DANN, table 1"),
-    TaskSpec("digits-mnist", "digits", "mnist", (1, 28, 28), "resize", ("sample",), "small, for trials"),
-    TaskSpec("mnist-digits", "mnist", "digits", (1, 28, 28), "resize", ("sample",), "small, for trials"),
-    *(TaskSpec(f"{a}-{b}", a, b, GREY28, about="FAN, ADDA: 2,000 + 1,800 training images", most=_DRAWN) for a, b in _USPS_PAIRS),
-    *(TaskSpec(f"{a}-{b}-full", a, b, GREY28, about="FAN: all training images") for a, b in _USPS_PAIRS),
-    *(TaskSpec(f"{a}-mnist-grey", a, "mnist", GREY28, about="FAN, ADDA: in grey, 28×28") for a in ("svhn", "svhn10k")),
-    *(TaskSpec(f"{a}-{b}", a, b, (3, 32, 32), about="DANN, table 1" + " (on 10,000 digits of SVHN)" * ("svhn10k" in (a, b)))
-      for a, b in _DIGIT_PAIRS),
-    TaskSpec("synsigns-gtsrb", "synsigns", "gtsrb", (3, 32, 32), about="DANN, table 1"),
-    TaskSpec("mnist-mnist", "mnist", "mnist", GREY28, "resize", ("sample", "full"), "metric transfer, small: see `few_labels`"),
-    TaskSpec("cifar10-cifar10", "cifar10", "cifar10", RGB32, about="metric transfer, tables 1 to 4: see `few_labels`"),
-    TaskSpec("cifar10-cifar10-tiny", "cifar10", "cifar10", RGB32, about="metric transfer, table 6", metric="tiny_imagenet"),
-    TaskSpec("cifar10-cifar10-10k", "cifar10", "cifar10", RGB32, about="the same for a CPU: 10,000 images", most=_FEW),
-    TaskSpec("cifar10-cifar10-10k-tiny", "cifar10", "cifar10", RGB32, metric="tiny_imagenet", most=_FEW,
-             about="the same for a CPU: 10,000 images"),
-    TaskSpec("omniglot-omniglot", "omniglot_small", "omniglot_small", GREY28, "resize", ("sample", "full"),
-             "metric transfer, few-shot: see `few_shot`"),
-    TaskSpec("tiny-tiny", "tiny_imagenet", "tiny_imagenet", RGB32, about="metric transfer, table 7: see `few_shot`"),
-    TaskSpec("cifar10-cinic10", "cifar10", "cinic10", RGB32, about="stands in for the private sets of FAN, section 4.2"),
-    *(TaskSpec(f"{a}-{b}", a, b, (3, 96, 96), about="Office-Caltech-10, transductive: the test set is the whole target")
-      for a in _OFFICE for b in _OFFICE if a != b),
-]
-TASKS: dict[str, TaskSpec] = {t.name: t for t in _TASK_SPECS}
-
-# %% ../nbs/00_domains.ipynb #b0474678
-def look_up(name: str, registry: Mapping[str, Any], what: str) -> Any:
-    "registry[name]; ValueError with the nearest names where there is none."
-    if name in registry: return registry[name]
-    near = difflib.get_close_matches(str(name).lower(), registry, n=3, cutoff=0.4)
-    raise ValueError(f"unknown {what} {name!r}; {'the nearest' if near else 'known'}: {', '.join(near or registry)}")
-
-
-def read_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
-    "One split of a full set, from a prepared file in `places(data)`, else through torchvision; FileNotFoundError if neither."
-    spec: DomainSpec = DOMAINS[name]
-    if spec.load: return spec.load(split, data)
-    path = find_file(spec.files, data) or _prepared(spec, data)
-    try: return spec.read(path, split)
-    except (zipfile.BadZipFile, KeyError, EOFError) as e:
-        raise ValueError(f"{path} is not the prepared file of {name}, or is damaged ({e}); get it again") from e
-
-
-def domain(name: str, split: str = "train", size: str = "sample", data: str | Path | None = None) -> Domain:
-    "A domain of the registry: its embedded sample (`size=\"sample\"`) or its full set, searched for in `places(data)`."
-    spec: DomainSpec = look_up(name, DOMAINS, "domain")
-    splits = spec.sample if look_up(size, {"sample": 0, "full": 1}, "size") == 0 else spec.counts
-    if not splits: raise ValueError(_no_size(f"the domain {name}", size, [d for d in DOMAINS if DOMAINS[d].sample]))
-    if split not in splits: raise ValueError(f"{name} has no {split!r} split, only: {', '.join(splits)}")
-    arrays = SAMPLES[name](split) if size == "sample" else read_full(name, split, data)
-    return arrays.domain(name)
-
-# %% ../nbs/00_domains.ipynb #3d5fe28f
-def _no_size(what: str, size: str, have: list[str]) -> str:
-    if size == "sample": return f"{what} has no embedded sample (these have one: {', '.join(have)}); use size=\"full\""
-    return f"{what} exists only as the embedded sample; use size=\"sample\""
-
-
-def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
-    "Fetches a set with torchvision, writes it to the cache as one file, and returns its path."
-    searched = f"looked for {' or '.join(spec.files)} in {', '.join(map(str, places(data)))}"
-    advice = f"put {spec.files[0]} into a folder and name that folder in TRANSFER_NB_DATA"
-    if spec.prepare is None:
-        raise FileNotFoundError(f"the full set {spec.name} is not here: {searched}. torchvision does not provide it: {advice}")
-    root = cache_dir() / "raw"
-    try:
-        with contextlib.redirect_stdout(io.StringIO()): arrays = spec.prepare(root, not offline())
-    except (RuntimeError, OSError) as e:
-        failed = f"the download failed: {' '.join(str(e).split())[:150]}"
-        why = "downloads are switched off by TRANSFER_NB_OFFLINE" if offline() else failed
-        raise FileNotFoundError(f"the full set {spec.name} is not here: {searched}; {why}. Either {advice},"
-                                f" or let torchvision download it into {root} (network, TRANSFER_NB_OFFLINE unset)") from e
-    for split, n in spec.counts.items():
-        if (got := len(arrays[f"y_{split}"])) != n:
-            warnings.warn(f"{spec.name}: torchvision's {split} split has {got:,} images, the usual one {n:,}", stacklevel=2)
-    return save_prepared(cache_dir() / spec.files[-1], arrays)
-
-# %% ../nbs/00_domains.ipynb #4a89416e
-def drawn(d: Domain, n: int | None) -> Domain:
-    "`n` images of a domain, always the same random ones; all of them with None. ValueError if there are fewer."
-    if n is None: return d
-    if n > len(d): raise ValueError(f"{d.name} has {len(d):,} images, and {n:,} are to be drawn")
-    return d.subset(torch.randperm(len(d), generator=torch.Generator().manual_seed(0))[:n])
-
-# %% ../nbs/00_domains.ipynb #76999246
-def task(name: str, size: str = "sample", data: str | Path | None = None) -> Task:
-    "A task of the registry, from embedded samples or full sets; the target's training labels are taken out into `hidden`."
-    spec: TaskSpec = look_up(name, TASKS, "task")
-    look_up(size, {"sample": 0, "full": 1}, "size")
-    if size not in spec.sizes:
-        raise ValueError(_no_size(f"the task {name}", size, [t for t in TASKS if size in TASKS[t].sizes]))
-    labelled, target = (drawn(domain(d, "train", size, data), spec.most.get(d)) for d in (spec.labelled, spec.unlabelled))
-    held_out = [domain(d, "test", size, data) if "test" in _splits(d, size) else None for d in (spec.labelled, spec.unlabelled)]
-    metric = domain(spec.metric, "train", size, data) if spec.metric else None
-    return Task(name, labelled, target.hidden(), held_out[1] or target, held_out[0], target.labels, metric,
-                shape=spec.shape, fit=spec.fit, size=size)
-
-
-def _splits(name: str, size: str) -> Mapping[str, int]:
-    return DOMAINS[name].sample if size == "sample" else DOMAINS[name].counts
 
 # %% ../nbs/00_domains.ipynb #31083ebd
 def as_images(x: Any, who: str = "the array") -> Tensor:
@@ -883,17 +469,21 @@ def as_images(x: Any, who: str = "the array") -> Tensor:
             raise ValueError(f"{who}: image {odd} is {shapes[odd]}, but image 0 is {shapes[0]}; bring all to one shape first")
         x = np.stack([np.asarray(a) for a in x]) if x else np.empty((0, 1, 1), np.uint8)
     if not isinstance(x, Tensor):
-        if np.asarray(x).dtype != np.uint8: raise ValueError(f"{who}: images must be uint8 (0 to 255), not {np.asarray(x).dtype}")
+        if np.asarray(x).dtype != np.uint8:
+            raise ValueError(f"{who}: images must be uint8 (0 to 255), not {np.asarray(x).dtype}")
         x = torch.from_numpy(np.array(x))
-    if x.ndim == 3 and x.shape[2] in (1, 3): raise ValueError(f"{who}: {tuple(x.shape)} looks like one image; use images[None]")
-    if x.ndim == 3: x = x[:, None]
+    if x.ndim == 3 and x.shape[2] in (1, 3):
+        raise ValueError(f"{who}: {tuple(x.shape)} seems to be one image; use images[None]")
+    if x.ndim == 3:
+        x = x[:, None]
     if x.ndim == 4 and x.shape[3] in (1, 3):
-        if x.shape[1] in (1, 3): raise ValueError(f"{who}: {tuple(x.shape)} may be NCHW or NHWC; pass a Domain instead")
+        if x.shape[1] in (1, 3):
+            raise ValueError(f"{who}: {tuple(x.shape)} may be NCHW or NHWC; pass a Domain instead")
         x = x.permute(0, 3, 1, 2).contiguous()
     _check_images(x, who)
     return x
 
-
+# %% ../nbs/00_domains.ipynb #31083ec0
 def in_order(names: Iterable[str]) -> list[str]:
     "The names sorted: in numerical order where all are whole numbers (2 before 10), else in that of the alphabet."
     found = list(names)
@@ -902,19 +492,25 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> tuple[Tensor, tuple[str, ...]]:
     """Ids (N,) int64 and the classes' names, from labels that are whole numbers from 0, or names. Where all the `classes` are
-    named by whole numbers, a number is a name. ValueError for an unknown name."""
+    named by whole numbers, a number is a name. Labels of several classes at once, bool (N, classes), stay as they are.
+    ValueError for an unknown name."""
     a = y.cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+    if a.dtype.kind == "b" and a.ndim == 2:
+        return torch.from_numpy(a.copy()), tuple(classes or map(str, range(a.shape[1])))
     if a.dtype.kind in "iu":
         names = tuple(classes or map(str, range(int(a.max(initial=0)) + 1)))
         numbers = [int(n) for n in names if n.isdecimal()]
-        if len(numbers) < len(names) or numbers == list(range(len(names))): return torch.from_numpy(a.astype(np.int64)), names
-        if other := set(a.tolist()) - set(numbers): raise ValueError(f"{who}: {min(other)} is not among the classes {names}")
+        if len(numbers) < len(names) or numbers == list(range(len(names))):
+            return torch.from_numpy(a.astype(np.int64)), names
+        if other := set(a.tolist()) - set(numbers):
+            raise ValueError(f"{who}: {min(other)} is not among the classes {names}")
         return torch.tensor([numbers.index(v) for v in a.tolist()], dtype=torch.int64), names
     if a.dtype.kind not in "UO" or not all(isinstance(v, str) for v in a.flat):
         raise ValueError(f"{who}: labels must be whole numbers or names, not {a.dtype}")
     names = tuple(classes or in_order(set(a.tolist())))
     unknown = sorted(set(a.tolist()) - set(names))
-    if unknown: raise ValueError(f"{who}: {unknown[0]!r} is not among the classes {names}")
+    if unknown:
+        raise ValueError(f"{who}: {unknown[0]!r} is not among the classes {names}")
     return torch.tensor([names.index(v) for v in a.tolist()], dtype=torch.int64), names
 
 # %% ../nbs/00_domains.ipynb #638ef9d3
@@ -922,6 +518,7 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
 def _formats() -> tuple[frozenset[str], tuple[str, ...]]:
     "The endings and the names of the image formats that Pillow can decode."
     from PIL import Image
+
     endings = Image.registered_extensions()  # loads all of Pillow's formats
     formats = tuple(set(Image.OPEN) - {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})  # which it recognises, no more
     return frozenset(e for e, f in endings.items() if f in formats), formats
@@ -930,100 +527,141 @@ def _formats() -> tuple[frozenset[str], tuple[str, ...]]:
 def is_image(path: Path) -> bool:
     "Whether the name of a file ends as an image's does, or else whether its content begins as an image's does."
     from PIL import Image
+
     endings, formats = _formats()
-    if path.suffix.lower() in endings: return True
+    if path.suffix.lower() in endings:
+        return True
     try:
-        with Image.open(path, formats=formats): return True
-    except Exception: return False  # the formats' readers raise errors of many kinds
+        with Image.open(path, formats=formats):
+            return True
+    except Exception:
+        return False  # the formats' readers raise errors of many kinds
 
 
 def decoded(path: Path) -> Tensor:
     "An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB (transparency dropped); turned as its EXIF tag says."
     from PIL import Image, ImageOps
+
     try:
         with Image.open(path) as im:
             deep, a = im.mode[0] in "IF", np.array(ImageOps.exif_transpose(im).convert("L" if im.mode in ("1", "L") else "RGB"))
     except Exception as e:  # decoders raise OSError, SyntaxError, struct.error and more
         raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}); repair or remove it") from e
-    if deep: raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first")
+    if deep:
+        raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first")
     return torch.from_numpy(np.atleast_3d(a)).permute(2, 0, 1)[None].contiguous()
 
 # %% ../nbs/00_domains.ipynb #7b073b39
 def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
     "Every file under a folder and the folders linked into it, with the reason why it is left out, or an empty one."
-    if (real := folder.resolve()) in above: return (yield folder, "linked in a circle")
+    if (real := folder.resolve()) in above:
+        return (yield folder, "linked in a circle")
     for p in folder.iterdir():
-        if p.name.startswith("."): yield p, "hidden"
-        elif p.is_dir(): yield from _walk(p, (*above, real))
-        else: yield p, "" if is_image(p) else "not an image"
+        if p.name.startswith("."):
+            yield p, "hidden"
+        elif p.is_dir():
+            yield from _walk(p, (*above, real))
+        else:
+            yield p, "" if is_image(p) else "not an image"
 
-
+# %% ../nbs/00_domains.ipynb #7b073b40
 def image_files(path: str | Path) -> list[Path]:
     """All images under a folder, sorted, linked folders included. What is left out is counted in a warning: hidden files and
     folders, and files that Pillow does not know as images. An error where there is no folder, or no image."""
     root = Path(path)
-    if not root.is_dir(): raise FileNotFoundError(f"{root} is not a folder")
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder")
     found = list(_walk(root))
     files = sorted(p for p, why in found if not why)
     left = {why: sorted(p.name for p, w in found if w == why) for why in sorted({w for _, w in found if w})}
     text = "; ".join(f"{len(n):,} {why} ({', '.join(n[:3])}{', …' * (len(n) > 3)})" for why, n in left.items())
-    if not files: raise ValueError(f"the folder {root} holds no image, nor do its sub-folders; left out: {text or 'nothing'}")
-    if text: warnings.warn(f"{root}: {len(files):,} images; left out: {text}", stacklevel=3)
+    if not files:
+        raise ValueError(f"the folder {root} holds no image, nor do its sub-folders; left out: {text or 'nothing'}")
+    if text:
+        warnings.warn(f"{root}: {len(files):,} images; left out: {text}", stacklevel=3)
     return files
 
 
-def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, fit: str, store: str | Path) -> Tensor:
+def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path) -> Tensor:
     "The images (N,C,H,W) as a map of the file `store`, decoded into it one after the other; memory holds a few at a time."
-    if shape is None: raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
+    if shape is None:
+        raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
     Path(store).unlink(missing_ok=True)  # a domain that was read into this file before keeps its images
     out = torch.from_file(str(store), shared=True, size=len(files) * int(np.prod(shape)), dtype=torch.uint8).view(-1, *shape)
-    for i, p in enumerate(files): out[i] = matched(decoded(p), shape, fit)[0]
+    for i, p in enumerate(files):
+        out[i] = matched(decoded(p), shape, resize)[0]
     return out
 
 
-def _read_images(files: list[Path], shape: tuple[int, int, int] | None, fit: str, store: str | Path | None = None) -> Tensor:
+def _read_images(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path | None = None) -> Tensor:
     "The images (N,C,H,W), each brought to `shape`; ValueError if `shape` is None and they differ."
     from concurrent.futures import ThreadPoolExecutor
-    if store is not None: return _read_stored(files, shape, fit, store)
-    read = (lambda p: decoded(p)) if shape is None else (lambda p: matched(decoded(p), shape, fit))
-    with ThreadPoolExecutor(os.cpu_count()) as pool: images = list(pool.map(read, files))
+
+    if store is not None:
+        return _read_stored(files, shape, resize, store)
+    read = (lambda p: decoded(p)) if shape is None else (lambda p: matched(decoded(p), shape, resize))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        images = list(pool.map(read, files))
     for p, x in zip(files, images):
         if x.shape != images[0].shape:
-            raise ValueError(f"{p} is {tuple(x.shape[1:])}, but {files[0]} is {tuple(images[0].shape[1:])}; "
-                             "give the shape that all should have, e.g. shape=(3, 32, 32)")
+            raise ValueError(
+                f"{p} is {tuple(x.shape[1:])}, but {files[0]} is {tuple(images[0].shape[1:])}; "
+                "give the shape that all should have, e.g. shape=(3, 32, 32)"
+            )
     return torch.cat(images)
 
 # %% ../nbs/00_domains.ipynb #79a4e4e8
-def folder(path: str | Path, shape: tuple[int, int, int] | None = None, classes: Sequence[str] | None = None, *,
-           labelled: bool | None = None, fit: str = "resize", store: str | Path | None = None) -> Domain:
+def folder(
+    path: str | Path,
+    shape: tuple[int, int, int] | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    labelled: bool | None = None,
+    resize: str = "stretch",
+    store: str | Path | None = None,
+) -> Domain:
     """The images of a folder as a domain. With `labelled=True` every image must lie in a sub-folder named after its class; with
     False names mean nothing; with None it is labelled if the layout allows it. `store`: a file to decode into, for folders that
     do not fit in memory; the images are then a map of that file. ValueError names what is broken or missing."""
     root, files = Path(path), image_files(path)
-    if shape is not None: check_shape(shape, str(root))
+    if shape is not None:
+        check_shape(shape, str(root))
     parts = [p.relative_to(root).parts for p in files]
     loose = next((p for p, q in zip(files, parts) if len(q) == 1), None)
-    if labelled and loose: raise ValueError(f"{loose} lies in no class folder; labelled images lie in {root.name}/CLASS/")
+    if labelled and loose:
+        raise ValueError(f"{loose} lies in no class folder; labelled images lie in {root.name}/CLASS/")
     found = {q[0] for q in parts if len(q) > 1}
     fits = loose is None and (classes is None or found <= set(classes))
     if labelled is False or not (labelled or fits):
-        return Domain(root.name, _read_images(files, shape, fit, store), None, tuple(classes or ()))
+        return Domain(root.name, _read_images(files, shape, resize, store), None, tuple(classes or ()))
     empty = sorted(d.name for d in root.iterdir() if d.is_dir() and d.name not in found and not d.name.startswith("."))
-    if empty: raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
+    if empty:
+        raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
     ids, names = as_labels([q[0] for q in parts], classes, str(root))
-    return Domain(root.name, _read_images(files, shape, fit, store), ids, names)
+    return Domain(root.name, _read_images(files, shape, resize, store), ids, names)
 
 # %% ../nbs/00_domains.ipynb #05c8c2ab
 Source = Domain | tuple[Any, Any] | list[Any] | np.ndarray | Tensor | str | Path
 
 
-def as_domain(x: Source, name: str, classes: Sequence[str] | None = None, shape: tuple[int, int, int] | None = None, *,
-              fit: str = "resize", labelled: bool | None = None) -> Domain:
+def as_domain(
+    x: Source,
+    name: str,
+    classes: Sequence[str] | None = None,
+    shape: tuple[int, int, int] | None = None,
+    *,
+    resize: str = "stretch",
+    labelled: bool | None = None,
+) -> Domain:
     "A domain from a Domain, a pair (images, labels), images alone, or a folder."
-    if isinstance(x, Domain): return x
-    if isinstance(x, (str, Path)): return folder(x, shape, classes, labelled=labelled, fit=fit)
-    if not isinstance(x, tuple): return Domain(name, as_images(x, name), None, tuple(classes or ()))
-    if len(x) != 2: raise ValueError(f"{name}: expected a pair (images, labels), not a tuple of {len(x)}")
+    if isinstance(x, Domain):
+        return x
+    if isinstance(x, (str, Path)):
+        return folder(x, shape, classes, labelled=labelled, resize=resize)
+    if not isinstance(x, tuple):
+        return Domain(name, as_images(x, name), None, tuple(classes or ()))
+    if len(x) != 2:
+        raise ValueError(f"{name}: expected a pair (images, labels), not a tuple of {len(x)}")
     labels, names = as_labels(x[1], classes, name)
     return Domain(name, as_images(x[0], name), labels, names)
 
@@ -1037,44 +675,44 @@ def common_shape(domains: Mapping[str, Domain]) -> tuple[int, int, int]:
     return max(s[0] for s in shapes), *shapes[0][1:]
 
 # %% ../nbs/00_domains.ipynb #f22776fa
-def make_task(labelled: Source, unlabelled: Source, test: Source | None = None, *, name: str = "own",
-              shape: tuple[int, int, int] | None = None, fit: str = "resize", classes: Sequence[str] | None = None) -> Task:
+def make_task(
+    labelled: Source,
+    unlabelled: Source,
+    test: Source | None = None,
+    *,
+    name: str = "own",
+    shape: tuple[int, int, int] | None = None,
+    resize: str = "stretch",
+    classes: Sequence[str] | None = None,
+    test_domain: int = 1,
+) -> Task:
     """A task from your own data. Each argument is a Domain, a pair of arrays (images, labels), images alone (unlabelled), or a
-    folder. Labels of `unlabelled` go to `hidden`. Classes are matched by name, as `Task` says; test images that are among the
-    labelled ones are taken out. ValueError: sizes differ and no `shape` is given, a class has no image, no test image is left."""
-    lab = as_domain(labelled, "labelled", classes, shape, fit=fit, labelled=True)
+    folder. Labels of `unlabelled` go to `hidden_labels`. Classes are matched by name, as `Task` says; test images that are among
+    the labelled ones are taken out. `test_domain`: which domain the test set is like, 1 the unlabelled, 0 the labelled one.
+    ValueError: sizes differ and no `shape` is given, a class has no image, no test image is left."""
+    lab = as_domain(labelled, "labelled", classes, shape, resize=resize, labelled=True)
     _need_labels(lab, "the labelled argument")
-    if classes: lab = by_name(lab, classes)
-    present = set(lab.labels.tolist())  # type: ignore[union-attr]
-    if absent := [c for i, c in enumerate(lab.classes) if i not in present]:
+    if classes:
+        lab = by_name(lab, classes)
+    if absent := sorted(set(lab.classes) - set(present(lab)), key=lab.classes.index):
         raise ValueError(f"{name}: no labelled image of class {', '.join(map(repr, absent))}; label one, or leave the class out")
-    unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, fit=fit)
-    judge = None if test is None else as_domain(test, "test", lab.classes, shape, fit=fit, labelled=True)
-    roles = {"labelled": lab, "unlabelled": unl} | ({} if judge is None else {"test": judge})
+    unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, resize=resize)
+    held = None if test is None else as_domain(test, "test", lab.classes, shape, resize=resize, labelled=True)
+    roles = {"labelled": lab, "unlabelled": unl} | ({} if held is None else {"test": held})
     shape = shape or common_shape(roles)
-    if judge is not None: judge = unseen(judge, lab, shape=shape, fit=fit)
-    return Task(name, lab, unl.hidden(), judge, None, unl.labels, shape=shape, fit=fit)
+    if held is not None:
+        held = unseen(held, lab, shape=shape, resize=resize)
+    return Task(name, lab, unl.without_labels(), held, None, unl.labels, shape=shape, resize=resize, test_domain=test_domain)
 
-# %% ../nbs/00_domains.ipynb #e980bd95
-def where(name: str, data: str | Path | None = None) -> tuple[str, Path | None]:
-    "Where the full set of a domain is, in words, and its file: found and sound, damaged, or not here."
-    spec: DomainSpec = look_up(name, DOMAINS, "domain")
-    if not spec.counts: return "only as the sample", None
-    if name in ("synnumbers", "synsigns"): return "rendered when first used, then in the cache", None
-    try:
-        if name != "mnistm": path = find_file(spec.files, data)
-        else: path = find_file(DOMAINS["mnist"].files, data) and bsds500_file(data)
-    except ValueError as e: return f"damaged: {e}", None
-    return ("not here", None) if path is None else ("here", path)
+# %% ../nbs/00_domains.ipynb #100c0001
+def nearest(name: str, known: Iterable[str]) -> str:
+    "The names that are nearest to one that is not known, as text; all of them where none is near."
+    every = list(known)
+    return ", ".join(difflib.get_close_matches(str(name).lower(), every, n=3, cutoff=0.3) or every)
 
 
-def inventory(data: str | Path | None = None) -> list[dict[str, Any]]:
-    "One row for each domain of the registry: counts of the sample and the full set, where it is, file, sum, origin, licence."
-    def row(s: DomainSpec) -> dict[str, Any]:
-        count = lambda c: " + ".join(f"{n:,}" for n in c.values())
-        state, path = where(s.name, data)
-        return {"name": s.name, "title": s.title, "shape": s.shape, "classes": s.n_classes, "sample": count(s.sample),
-                "full": count(s.counts), "where": state, "file": path, "bytes": path.stat().st_size if path else 0,
-                "sha256": expected_sum(path) if path else None, "download": s.prepare is not None,
-                "origin": s.origin, "licence": s.licence}
-    return [row(s) for s in DOMAINS.values()]
+def look_up(name: str, known: Mapping[str, Any], what: str) -> Any:
+    "known[name]; ValueError with the nearest names where there is none."
+    if name in known:
+        return known[name]
+    raise ValueError(f"there is no {what} called {name!r}; the nearest: {nearest(name, known)}")

@@ -19,13 +19,15 @@ from torch.nn.functional import cross_entropy
 from . import training
 from .alignment import check_same_classes, discriminator_loss, discriminator_state, fooling_loss
 from .domains import Task
-from .networks import Stack, critic, dcgan_decoder, lenet, resnet50_encoder, upsampling_decoder
-from .training import SCHEDULES, Batch, Measure, Method, Model, Plan, descend, make_optimiser, set_rate
+from .networks import Stack, dcgan_decoder, lenet, mlp_discriminator, resnet50_encoder, upsampling_decoder
+from .runs import Arrays, feature_arrays, picked
+from .training import SCHEDULES, Batch, Configuration, Evaluator, History, Method, Model, Options, constant_of, descend
+from .training import make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['DESIGNS', 'NETWORKS', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3', 'Latent', 'Factorized', 'factorized',
-           'orthogonality_loss', 'reconstruction_loss', 'source_losses', 'judge', 'Config', 'TwoNetworks', 'FAN', 'fit',
-           'before_adaptation', 'redrawn']
+__all__ = ['DESIGNS', 'NETWORKS', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3', 'Latent', 'Factorized', 'factorized',
+           'orthogonality_loss', 'reconstruction_loss', 'source_losses', 'judge', 'Config', 'TwoNetworks', 'TwoStages',
+           'FAN', 'fit', 'before_adaptation', 'redrawn', 'arrays', 'extra_scores']
 
 # %% ../nbs/20_fan.ipynb #40d28372
 DESIGNS = ("joint", "separation", "concatenation", "full")
@@ -116,26 +118,26 @@ def judge(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor,
 
 # %% ../nbs/20_fan.ipynb #56a7a8f7
 @dataclass(frozen=True)
-class Config:
-    "FAN. Defaults are the paper's for digits, with the place where it gives them."
+class Config(Configuration):
+    "FAN, with the paper's constants for digits."
 
-    network: str = "lenet"  # section 4.1; "lenet_plain" without batch normalisation; "resnet50" for section 4.2
-    design: str = "full"  # figure 4
-    source_steps: int = 2000  # stage one: not given
-    target_steps: int = 3000  # stage two: not given
-    batch_size: int = 64  # not given
-    alpha: float = 2.0  # section 4.1; 5 in section 4.2
-    beta: float = 1.0  # section 4.1; only in the design "full"
-    mu: float = 2.0  # section 4.1
-    nu: float = 1.0  # section 4.1
-    pixels: str = "mean"  # (4) is a sum; with it, reconstruction outweighs the discriminator
-    rate: float = 1e-3  # stage one: neither rate nor optimiser is given; Adam
-    target_rate: float = 1e-4  # stage two, target network: not given; with 0, only its batch statistics follow the target
-    critic_rate: float = 2e-4  # stage two, discriminator: not given; ADDA's
-    schedule: str = "constant"  # of both rates in stage two: not given
-    dropout: float = 0.5  # before the encoder's last layer, in both stages: not given; ADDA's network has it
-    momentum: float = 0.5  # stage two, β₁ of Adam: not given; ADDA's
-    shared: int = 0  # modules at the encoder's start (a convolution, a rectifier, ...) that the target takes over unchanged
+    network: str = constant_of("lenet", "section 4.1; `lenet_plain`: no batch norm; `resnet50`: section 4.2", among=NETWORKS)
+    design: str = constant_of("full", "figure 4", among=DESIGNS)
+    source_steps: int = constant_of(2000, "stage one: not given")
+    target_steps: int = constant_of(3000, "stage two: not given", least=1)
+    batch_size: int = constant_of(64, "not given; batch normalisation needs at least 2 images", least=2)
+    alpha: float = constant_of(2.0, "section 4.1; 5 in section 4.2", least=0)
+    beta: float = constant_of(1.0, "section 4.1; only in the design `full`", least=0)
+    mu: float = constant_of(2.0, "section 4.1", least=0)
+    nu: float = constant_of(1.0, "section 4.1", least=0)
+    pixels: str = constant_of("mean", "(4) is a sum; with it, reconstruction outweighs the discriminator", among=("sum", "mean"))
+    lr: float = constant_of(1e-3, "stage one: neither rate nor optimiser is given; Adam", above=0)
+    target_lr: float = constant_of(1e-4, "stage two: not given; with 0, only the batch statistics follow the target", least=0)
+    discriminator_lr: float = constant_of(2e-4, "stage two: not given; ADDA's", above=0)
+    schedule: str = constant_of("constant", "of both rates in stage two: not given", among=SCHEDULES)
+    dropout: float = constant_of(0.5, "before the encoder's last layer, in both stages: not given; ADDA has it", least=0, below=1)
+    momentum: float = constant_of(0.5, "stage two, β₁ of Adam: not given; ADDA's", least=0, below=1)
+    shared: int = constant_of(0, "modules at the encoder's start that the target takes over unchanged", least=0)
 
     @property
     def steps(self) -> int:
@@ -143,28 +145,16 @@ class Config:
         return self.source_steps + self.target_steps
 
     def __post_init__(self) -> None:
-        for name in ("target_steps", "rate", "critic_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("alpha", "beta", "mu", "nu", "target_rate", "shared"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size={self.batch_size}: batch normalisation needs at least 2 images")
-        for name in ("momentum", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be from 0 to less than 1")
+        super().__post_init__()
         if self.source_steps <= 0:
             raise ValueError(f"source_steps={self.source_steps}: stage two starts from stage one's network, which needs steps")
-        for name, known in (
-            ("network", NETWORKS), ("design", DESIGNS), ("pixels", ("sum", "mean")), ("schedule", SCHEDULES),
-        ):  # fmt: skip
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
+
+
+EARLIER = {"discriminator_lr": 1e-3, "schedule": "linear", "dropout": 0.0}  # an earlier reading of what the paper leaves out
 
 # %% ../nbs/20_fan.ipynb #8747bd7d
 class TwoNetworks(Method):
-    "The networks of FAN, which stage they are in, and who reads an image."
+    "The networks of FAN, and which of them reads an image."
 
     def __init__(self, seen: Task, config: Config):
         super().__init__()
@@ -175,30 +165,11 @@ class TwoNetworks(Method):
         self.source, self.target = (build() for _ in range(2))
         if config.shared >= len(self.source.encoder):
             raise ValueError(f"shared={config.shared}: {config.network} has {len(self.source.encoder)} modules; share fewer")
-        self.critic = critic(classes, NETWORKS[config.network][3])
-        self.optimisers = [make_optimiser("adam", list(self.source.parameters()), config.rate)]
-
-    def begin(self, stage: int) -> None:
-        "The target network becomes a copy of the source network, which is frozen."
-        c, self.stage = self.config, stage
-        self.target.load_state_dict(self.source.state_dict())
-        self.source.requires_grad_(False)
-        self.target.encoder[: c.shared + 1].requires_grad_(False)  # + 1: the first layer only scales the pixels
-        free = [p for p in self.target.parameters() if p.requires_grad]
-        rates = ((free, c.target_rate), (list(self.critic.parameters()), c.critic_rate))
-        self.optimisers = [make_optimiser("adam", parameters, rate, c.momentum) for parameters, rate in rates]
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> TwoNetworks:
-        "What is frozen stays in evaluation mode, so that its batch statistics stay, too."
-        super().train(mode)
-        if self.stage:
-            self.source.eval()
-            self.target.encoder[: self.config.shared + 1].eval()
-        return self
+        self.discriminator = mlp_discriminator(classes, NETWORKS[config.network][3])
+        self.optimisers = [make_optimiser("adam", list(self.source.parameters()), config.lr)]
 
     def network(self, domain: int) -> Factorized:
-        "Who reads an image. Before stage two there is only the source network."
+        "The network that reads an image. Before stage two there is only the source network."
         return self.target if domain and self.stage else self.source
 
     def latent(self, images: Tensor, domain: int = 1) -> Latent:
@@ -217,8 +188,31 @@ class TwoNetworks(Method):
         "uint8 (N,C,H,W) to class logits (N, classes)."
         return self.latent(images, domain).logits
 
+# %% ../nbs/20_fan.ipynb #02a7e0b3
+class TwoStages(TwoNetworks):
+    "The networks of FAN, and what changes where stage two begins."
+
+    def begin(self, stage: int) -> None:
+        "The target network becomes a copy of the source network, which is frozen."
+        c, self.stage = self.config, stage
+        self.target.load_state_dict(self.source.state_dict())
+        self.source.requires_grad_(False)
+        self.target.encoder[: c.shared + 1].requires_grad_(False)  # + 1: the first layer only scales the pixels
+        free = [p for p in self.target.parameters() if p.requires_grad]
+        lrs = ((free, c.target_lr), (list(self.discriminator.parameters()), c.discriminator_lr))
+        self.optimisers = [make_optimiser("adam", parameters, lr, c.momentum) for parameters, lr in lrs]
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> TwoStages:
+        "What is frozen stays in evaluation mode, so that its batch statistics stay, too."
+        super().train(mode)
+        if self.stage:
+            self.source.eval()
+            self.target.encoder[: self.config.shared + 1].eval()
+        return self
+
 # %% ../nbs/20_fan.ipynb #75e96e70
-class FAN(TwoNetworks):
+class FAN(TwoStages):
     "Factorized adversarial network: stage one descends (1), stage two plays (6) against (7) with (4)."
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
@@ -236,14 +230,14 @@ class FAN(TwoNetworks):
     def adapt(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "Descend (6) for the discriminator, then (7) and (4) for the target network."
         c = self.config
-        for optimiser, rate in zip(self.optimisers, (c.target_rate, c.critic_rate)):
-            set_rate(optimiser, rate * SCHEDULES[c.schedule](progress))
+        for optimiser, lr in zip(self.optimisers, (c.target_lr, c.discriminator_lr)):
+            set_lr(optimiser, lr * SCHEDULES[c.schedule](progress))
         with torch.no_grad():
             real = self.source(labelled.images).logits
         latent = self.target(unlabelled.images)
-        found = discriminator_loss(*judge(self.critic, real, latent.logits.detach()))
+        found = discriminator_loss(*judge(self.discriminator, real, latent.logits.detach()))
         descend(self.optimisers[1], c.mu * found)
-        fooling = fooling_loss(judge(self.critic, real, latent.logits)[1])
+        fooling = fooling_loss(judge(self.discriminator, real, latent.logits)[1])
         drawn = reconstruction_loss(unlabelled.images, self.target.decode(latent.domain, latent.logits), c.pixels)
         descend(self.optimisers[0], c.nu * fooling + drawn)
         return {"discriminator loss": found, "fooling loss": fooling, "reconstruction loss": drawn}
@@ -253,11 +247,12 @@ class FAN(TwoNetworks):
         return discriminator_state(row["discriminator loss"]) if "discriminator loss" in row else {}
 
 # %% ../nbs/20_fan.ipynb #1d2f5c93
-def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, **plan: Any) -> Model:
-    """Train FAN on `task`; `plan` are options of `training.Plan` (device, checkpoint, every, precision, show, ...).
-    Raises what `training.fit` raises, and ValueError where the domains' classes differ or the images do not fit the decoder."""
-    config = config or Config()
-    return training.fit(FAN, task, config, Plan(config.steps, config.batch_size, seed, **plan), measure)
+def fit(
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None
+) -> Model:  # fmt: skip
+    """Train FAN on `task`. Raises what `training.fit` raises, and ValueError where the domains' classes differ or the images do
+    not fit the decoder."""
+    return training.fit(FAN, task, config or Config(), seed, options, evaluator)
 
 # %% ../nbs/20_fan.ipynb #134f7077
 def before_adaptation(model: Model) -> Model:
@@ -285,6 +280,22 @@ def redrawn(model: Model, task: Task, shift: int = 0) -> dict[str, Tensor]:
         ours, source_s = method.latent(images.to(device), 1), method.latent(task.matched(theirs.images).to(device), 0)
         shown = {k: method.target.decode(ours.domain, x) for k, x in (("drawn", ours.logits), ("swapped", source_s.logits))}
     return {"image": images} | {k: (x.float().clamp(0, 1) * 255).byte().cpu() for k, x in shown.items()}
+
+# %% ../nbs/20_fan.ipynb #02a7e042
+def arrays(model: Model, task: Task) -> Arrays:
+    "`feature_arrays` of logits and domain-specific part, before and after stage two, as `logits_before`, ...; `redrawn` images."
+    found: Arrays = {}
+    for when, seen in (("before", before_adaptation(model)), ("after", model)):
+        for layer in ("logits", "domain"):
+            kept = feature_arrays(seen, task, layer)
+            found |= {f"{layer}_{when}": kept["x"], "domain": kept["domain"], "label": kept["label"]}
+    return found | {f"image_{k}": images.numpy() for k, images in redrawn(model, task).items()}
+
+
+def extra_scores(model: Model, task: Task) -> dict[str, tuple[float, float, float]]:
+    "`accuracy_stage_one`: what the network was worth at the end of stage one, by the evaluations of that stage."
+    early = [row for row in model.history.rows if row["step"] <= model.method.stages[0] and "accuracy" in row]
+    return {"accuracy_stage_one": picked(History(early))} if early else {}
 
 # %% ../nbs/20_fan.ipynb #0de834b4
 DIGITS = ("mnist-usps", "usps-mnist", "svhn-mnist-grey")

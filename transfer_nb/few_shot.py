@@ -5,26 +5,26 @@
 # %% ../nbs/33_few_shot.ipynb #25366458
 from __future__ import annotations
 
+import copy
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from . import metric_transfer, pretext
+from . import metric_transfer, pretext, training
 from .domains import Domain, Task, revealed
 from .metric_transfer import Pseudo, propagate
-from .training import Measure, Method, Model, write_atomically
+from .runs import Run
+from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of
 
 # %% auto #0
-__all__ = ['SHARES', 'Answer', 'TABLE7', 'of_classes', 'halves', 'split_classes', 'Episode', 'draw_episode', 'Features',
-           'nearest', 'regression', 'shots_alone', 'spread', 'taught', 'frozen', 'tuned', 'Config', 'drawn_episodes',
-           'features_of', 'over_episodes', 'interval', 'answers', 'check_classes', 'FewShot', 'fit', 'judged']
+__all__ = ['SHARES', 'Answer', 'WAYS', 'evaluator', 'TABLE7', 'of_classes', 'halves', 'split_classes', 'Episode', 'draw_episode',
+           'Features', 'nearest', 'regression', 'shots_alone', 'along_metric', 'taught', 'frozen', 'tuned', 'Config',
+           'drawn_episodes', 'features_of', 'over_episodes', 'interval', 'answers', 'check_classes', 'FewShot', 'needs',
+           'running_mean', 'fit', 'extra_scores']
 
 # %% ../nbs/33_few_shot.ipynb #1d987990
 SHARES = (0.64, 0.16)  # of the classes: base, validation; the rest is novel
@@ -57,9 +57,9 @@ def split_classes(task: Task, seed: int = 0, share: float = 0.4) -> Task:
         raise ValueError(f"{task.name} has {n} classes: at least 10 are needed, to learn on some and be tested on others")
     order, base, novel = torch.randperm(n, generator=generator), round(SHARES[0] * n), round(sum(SHARES) * n)
     known, _ = halves(of_classes(pool, order[:base]), share, generator)
-    asked, crowd = halves(of_classes(pool, order[novel:]), share, generator)
-    parts: dict[str, Any] = dict(labelled=known, metric=known, unlabelled=crowd.hidden(), hidden=crowd.labels, test=asked)
-    return dataclasses.replace(task, name=f"{task.name}+novel", labelled_test=None, **parts)
+    asked, rest = halves(of_classes(pool, order[novel:]), share, generator)
+    parts: dict[str, Any] = dict(labelled=known, metric=known, unlabelled=rest.without_labels(), hidden_labels=rest.labels)
+    return dataclasses.replace(task, name=f"{task.name}+novel", labelled_test=None, test=asked, kind="episodes", **parts)
 
 # %% ../nbs/33_few_shot.ipynb #ee1487fc
 class Episode(NamedTuple):
@@ -89,7 +89,7 @@ class Features(NamedTuple):
     "Unit vectors of a test set (T,D) and of the unlabelled images (U,D)."
 
     test: Tensor
-    crowd: Tensor
+    unlabelled: Tensor
 
 
 def nearest(found: Features, e: Episode) -> Tensor:
@@ -112,15 +112,15 @@ def shots_alone(found: Features, e: Episode, strength: float = 5000.0) -> Tensor
     return regression(found.test[e.shots], e.shot_labels, torch.ones(len(e.shots)), found.test[e.queries], strength)
 
 
-def spread(found: Features, e: Episode, config: metric_transfer.Config) -> Pseudo:
+def along_metric(found: Features, e: Episode, config: metric_transfer.Config) -> Pseudo:
     "What is propagated from the shots to the unlabelled images."
-    return propagate(found.test[e.shots], e.shot_labels, found.crowd, len(e.classes), config)
+    return propagate(found.test[e.shots], e.shot_labels, found.unlabelled, len(e.classes), config)
 
 
 def taught(found: Features, e: Episode, pseudo: Pseudo, config: metric_transfer.Config, strength: float = 5000.0) -> Tensor:
     "Classes (ways·queries,) by a classifier that is trained on shots and pseudo-labels, weighted by confidence (10)."
     kept = ((pseudo.labels >= 0) & (pseudo.confidence >= config.least)).nonzero().flatten()
-    x = torch.cat([found.test[e.shots], found.crowd[kept]])
+    x = torch.cat([found.test[e.shots], found.unlabelled[kept]])
     labels = torch.cat([e.shot_labels, pseudo.labels[kept]])
     sure = pseudo.confidence[kept] if config.weighted else torch.ones(len(kept))
     return regression(x, labels, torch.cat([torch.ones(len(e.shots)), sure]), found.test[e.queries], strength)
@@ -128,7 +128,7 @@ def taught(found: Features, e: Episode, pseudo: Pseudo, config: metric_transfer.
 
 def frozen(found: Features, e: Episode, config: metric_transfer.Config, strength: float = 5000.0) -> Tensor:
     "`taught` by what is propagated."
-    return taught(found, e, spread(found, e, config), config, strength)
+    return taught(found, e, along_metric(found, e, config), config, strength)
 
 # %% ../nbs/33_few_shot.ipynb #b00288ee
 def tuned(
@@ -138,37 +138,38 @@ def tuned(
     assert task.test is not None
     names = tuple(task.test.classes[c] for c in e.classes)
     few = Domain(task.test.name, task.test.images[e.shots], e.shot_labels, names)
-    episode = dataclasses.replace(task, labelled=few, metric=None, hidden=None, test=None)
-    plan: dict[str, Any] = dict(device=str(next(metric.method.parameters()).device), precision=precision, show=False)
-    model = metric_transfer.fit(episode, config, seed, metric=metric, measure=lambda method, step: {}, **plan)
+    episode = dataclasses.replace(task, labelled=few, metric=None, hidden_labels=None, test=None)
+    options = Options(str(training.device_of(metric.method)), precision, progress=False)
+    model = metric_transfer.fit(episode, config, seed, options, lambda method, step: {}, metric=metric)
     return model.predict(task.test.images[e.queries])
 
 # %% ../nbs/33_few_shot.ipynb #93e5fafc
 @dataclass(frozen=True)
-class Config:
+class Config(Configuration):
     "Episodes, and how they are solved: section 4.3. ValueError for what cannot be."
 
     transfer: metric_transfer.Config = metric_transfer.Config(metric=pretext.Config(network="conv4"))
-    ways: int = 5
-    shots: int = 1
-    queries: int = 5  # of each class; not given: that of the code of Ren et al. 2018
-    episodes: int = 300
-    tuned: bool = True  # train the network in each episode; not: a classifier on its features
-    strength: float = 5000.0  # of that classifier: what its mean loss is multiplied by; ours, so large that it holds back little
+    ways: int = constant_of(5, "section 4.3", least=2)
+    shots: int = constant_of(1, "section 4.3: 1 or 5", least=1)
+    queries: int = constant_of(5, "of each class; not given: that of the code of Ren et al. 2018", least=1)
+    episodes: int = constant_of(300, "section 4.3", least=2)
+    tuned: bool = constant_of(True, "train the network in each episode; False: a classifier on its features")
+    strength: float = constant_of(5000.0, "of that classifier, on its mean loss: ours; it holds back little", above=0)
 
     def __post_init__(self) -> None:
-        for name, least in (("shots", 1), ("queries", 1), ("episodes", 2), ("ways", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
-        if self.strength <= 0:
-            raise ValueError(f"strength={self.strength} must be positive")
+        super().__post_init__()
         if self.transfer.propagation != "spectral":
             raise ValueError(f"propagation={self.transfer.propagation!r}: few-shot recognition here is spectral")
 
     @property
     def steps(self) -> int:
-        "Of learning the metric."
-        return self.transfer.metric.steps
+        "An episode is a step of the loop."
+        return self.episodes
+
+    @property
+    def batch_size(self) -> int:
+        "The loop's batches are not used."
+        return 1
 
 # %% ../nbs/33_few_shot.ipynb #e8eee751
 Answer = Callable[[Episode], Tensor]
@@ -188,15 +189,9 @@ def features_of(model: Model, task: Task) -> Features:
     return Features(model.features(task.test.images), model.features(task.unlabelled.images))
 
 
-def over_episodes(task: Task, config: Config, answer: Answer, kept: Path | None = None, key: str = "") -> Tensor:
-    """Accuracies (episodes,) of what `answer` says to the queries of each episode. They are kept in a file as they come; episodes
-    that are there, under the same `key`, are not asked again."""
-    found = json.loads(kept.read_text()) if kept and kept.exists() else {}
-    rates: list[float] = found["rates"] if found.get("key") == key else []
-    for e in list(drawn_episodes(task, config))[len(rates) :]:
-        rates.append(float((answer(e) == e.query_labels).double().mean()))
-        if kept:
-            write_atomically(kept, partial(Path.write_text, data=json.dumps({"key": key, "rates": rates})))
+def over_episodes(task: Task, config: Config, answer: Answer) -> Tensor:
+    "Accuracies (episodes,) of what `answer` gives for the queries of each episode."
+    rates = [float((answer(e) == e.query_labels).double().mean()) for e in drawn_episodes(task, config)]
     return torch.tensor(rates, dtype=torch.float64)
 
 
@@ -212,8 +207,7 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
         "nearest": lambda e: nearest(found, e),
         "shots": lambda e: shots_alone(found, e, config.strength),
         "propagated": lambda e: (
-            tuned(task, metric, e, transfer, seed, precision) if config.tuned
-            else frozen(found, e, transfer, config.strength)
+            tuned(task, metric, e, transfer, seed, precision) if config.tuned else frozen(found, e, transfer, config.strength)
         ),
     }
 
@@ -231,48 +225,80 @@ def check_classes(task: Task, config: Config) -> None:
     metric_transfer.check_counts(dataclasses.replace(task, labelled=few, metric=None, test=None), config.transfer)
 
 # %% ../nbs/33_few_shot.ipynb #e5e716aa
-class FewShot(Method):
-    "A learned metric, with what it is judged by: the episodes' configuration, seed and precision, and where they are kept."
+WAYS = ("nearest", "shots", "propagated")
 
-    def __init__(self, metric: Method, config: Config, seed: int, precision: str, kept: Path | None):
+
+class FewShot(Method):
+    "A learned metric, judged in episodes: step k solves episode k in all ways, and keeps what was right in `rates`."
+
+    rates: Tensor
+    done: Tensor
+
+    def __init__(self, metric: Method, solved: dict[str, Answer], episodes: list[Episode]):
         super().__init__()
-        self.metric, self.config, self.seed, self.precision, self.kept = metric, config, seed, precision, kept
+        self.metric, self.solved, self.episodes = copy.deepcopy(metric), solved, episodes
+        self.optimisers = []
+        self.register_buffer("rates", torch.zeros(len(episodes), len(WAYS), dtype=torch.float64))
+        self.register_buffer("done", torch.zeros((), dtype=torch.int64))
+
+    def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        "Solve the next episode. The batches are not used."
+        k, e = int(self.done), self.episodes[int(self.done)]
+        with torch.autocast(self.rates.device.type, enabled=False):
+            right = [(self.solved[way](e) == e.query_labels).double().mean() for way in WAYS]
+        self.rates[k] = torch.stack(right)
+        self.done += 1
+        return {"episode loss": 1 - self.rates[k, -1]}
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
         "uint8 (N,C,H,W) to the unit vectors of the metric (N,D)."
         return self.metric.features(images, domain, layer)
 
+# %% ../nbs/33_few_shot.ipynb #02a7e074
+def needs(run: Run) -> dict[str, Run]:
+    "The `metric`, a run of `pretext` on the base classes."
+    return {"metric": dataclasses.replace(run, method="pretext", config=run.config.transfer.metric, n_evals=10)}
+
+
+def running_mean(task: Task) -> Evaluator:
+    "Evaluates `accuracy`, that of propagation in the episodes so far."
+    return lambda method, step: {"accuracy": float(method.rates[:step, -1].mean())}  # type: ignore[index]
+
+
+evaluator = running_mean
+
 
 def fit(
-    task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, checkpoint: Path | None = None,
-    **plan: Any,
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None,
+    *, metric: Model | None = None,
 ) -> Model:  # fmt: skip
-    """Learn the metric of a task that `split_classes` made; it is kept beside `checkpoint`, as `judged` keeps the episodes that
-    are done. (`measure` is not used: there are no class logits to be measured.) Raises what `pretext.fit` raises, and ValueError
-    where no episode can be drawn."""
+    """Solve the episodes of a task that `split_classes` made, with `metric` (or one that is learned now). A checkpoint goes on
+    with the same metric and test set. Raises what `pretext.fit` raises, and ValueError where no episode can be drawn, or a
+    captured step is asked for: a step here trains a classifier."""
     config = config or Config()
+    if options.capture == "yes":
+        raise ValueError("capture='yes': an episode cannot be captured; leave capture='no'")
     check_classes(task, config)
-    quiet = {k: v for k, v in plan.items() if k not in ("tell", "every")}
-    folder = checkpoint.parent if checkpoint else None
-    metric = metric_transfer.learned_metric(task, config.transfer.metric, seed, folder, **quiet)
-    method = FewShot(metric.method, config, seed, plan.get("precision", "auto"), checkpoint)
-    return Model(method, metric.task, metric.history)
+    if metric is None:
+        alone = dataclasses.replace(options, checkpoint=None, report=None, n_evals=10)
+        metric = pretext.fit(task, config.transfer.metric, seed, alone)
+    solved, episodes = answers(task, metric, config, seed, options.precision), list(drawn_episodes(task, config))
+    build = lambda seen, config: FewShot(metric.method, solved, episodes)  # type: ignore[union-attr]
+    return training.fit(build, task, config, seed, options, evaluator or running_mean(task))
 
-
-def judged(model: Model, task: Task, way: str) -> list[tuple[str, str, float]]:
-    """What is recorded (name, step, value) of a way to answer: mean accuracy over episodes, and 1.96 standard errors; the same of
-    its gain, in the same episodes, over the nearest shot, and over a classifier of the shots alone."""
+# %% ../nbs/33_few_shot.ipynb #02a7e075
+def extra_scores(model: Model, task: Task) -> dict[str, float]:
+    """What is recorded: mean accuracy over episodes, and 1.96 standard errors, of each way; what propagation gains, in the same
+    episodes, over the nearest shot (`gain`) and over a classifier of the shots alone; and what that gains over the nearest."""
     method: Any = model.method
-    metric = dataclasses.replace(model, method=method.metric)
-    found = answers(task, metric, method.config, method.seed, method.precision)
-    kept = method.kept.with_suffix(f".{way}.json") if method.kept else None
-    key = repr((metric_transfer.weights_of(metric), method.config, method.seed, method.precision))
-    rates = over_episodes(task, method.config, found[way], kept, key)
-    values = dict(zip(("accuracy", "interval"), interval(rates)))
-    for name, other in {"gain": "nearest", "gain_over_shots": "shots"}.items() if way != "nearest" else ():
-        if other != way:
-            values |= zip((name, f"{name}_interval"), interval(rates - over_episodes(task, method.config, found[other])))
-    return [(name, "last", value) for name, value in values.items()]
+    rates = dict(zip(WAYS, method.rates.cpu().T))
+    named = {"": rates["propagated"], "_shots": rates["shots"], "_nearest": rates["nearest"]}
+    found = {k: v for suffix, r in named.items() for k, v in zip((f"accuracy{suffix}", f"interval{suffix}"), interval(r))}
+    for name, way, other in (
+        ("gain", "propagated", "nearest"), ("gain_over_shots", "propagated", "shots"), ("gain_shots", "shots", "nearest"),
+    ):  # fmt: skip
+        found |= zip((name, f"{name}_interval"), interval(rates[way] - rates[other]))
+    return found
 
 # %% ../nbs/33_few_shot.ipynb #2375d596
 TABLE7 = {  # 1-shot, 5-shot

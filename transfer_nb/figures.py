@@ -27,19 +27,29 @@ P = ParamSpec("P")
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
            'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve',
            'line_colours', 'principal_components', 'tsne', 'scatter', 'legend', 'tsne_panels', 'class_colours',
-           'spread_out', 'block_start', 'curves', 'end_labels', 'from_table', 'beside_paper']
+           'with_gaps', 'block_start', 'curves', 'end_labels', 'from_table', 'beside_paper']
 
 # %% ../nbs/08_figures.ipynb #21029a70
-SOURCE, TARGET = "#1F77C9", "#C62828"                   # blue and red, as in DANN's figure 3
+SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
 PALETTE = (SOURCE, TARGET, "#E69F00", "#009E73", "#882255", "#56B4E9", "#332288", "#DDCC77", "#000000", "#1845FB")
-RIGHT, WRONG = "#2A7F9E", "#D55E00"                     # a blue-green and a vermilion; marked by words, too
-GREY = "#777777"                                        # bounds, diagonals, the paper's numbers
+RIGHT, WRONG = "#2A7F9E", "#D55E00"  # a blue-green and a vermilion; marked by words, too
+GREY = "#777777"  # bounds, diagonals, the paper's numbers
 
 # %% ../nbs/08_figures.ipynb #be040c72
 STYLE: dict[Any, Any] = {
-    "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "figure.dpi": 100, "lines.linewidth": 1.6}
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "lines.linewidth": 1.6,
+}
+
 
 def array(values: Any) -> np.ndarray:
     "A numpy array of a tensor (any device; bfloat16, which numpy lacks, as float32), an array or a sequence."
@@ -48,19 +58,25 @@ def array(values: Any) -> np.ndarray:
     values = values.detach().cpu()
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
+
 def styled(function: Callable[P, Figure]) -> Callable[P, Figure]:
     "`function`, run with matplotlib's settings changed to STYLE."
+
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> Figure:
         import matplotlib.pyplot as plt
-        plt.draw_if_interactive()                       # loads the backend before the context, whose end would undo its settings
+
+        plt.draw_if_interactive()  # loads the backend before the context, whose end would undo its settings
         with plt.rc_context(STYLE):
             return function(*args, **kwargs)
+
     return run
+
 
 def panels_of(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, np.ndarray]:
     "A figure of `width` x `height` inches and its axes (rows, columns). It is not shown."
     import matplotlib.pyplot as plt
+
     fig, axes = plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False, **options)
     plt.close(fig)
     return fig, axes
@@ -88,6 +104,7 @@ def as_pictures(images: Any) -> np.ndarray:
         raise ValueError(f"images must be uint8 (N,C,H,W) with 1 or 3 channels, not {pictures.dtype} {pictures.shape}")
     return np.broadcast_to(pictures.transpose(0, 2, 3, 1), (len(pictures), *pictures.shape[2:], 3))
 
+
 def show_image(ax: Axes, picture: np.ndarray, title: str = "", frame: str | None = None) -> None:
     "One picture (H,W,3) without ticks; with a frame of that colour, or none."
     ax.imshow(picture, interpolation="nearest")
@@ -98,8 +115,13 @@ def show_image(ax: Axes, picture: np.ndarray, title: str = "", frame: str | None
 
 # %% ../nbs/08_figures.ipynb #77a232be
 @styled
-def image_grid(images: Any, columns: int = 10, titles: Sequence[str] | None = None,
-               row_labels: Sequence[str] | None = None, size: float = 0.75) -> Figure:
+def image_grid(
+    images: Any,
+    columns: int = 10,
+    titles: Sequence[str] | None = None,
+    row_labels: Sequence[str] | None = None,
+    size: float = 0.75,
+) -> Figure:
     "uint8 images (N,C,H,W) in rows of `columns`, each `size` inches wide, with a title above each and a label before each row."
     pictures = as_pictures(images)
     rows = -(-len(pictures) // columns)
@@ -122,7 +144,7 @@ def domain_grid(domains: Mapping[str, Any], columns: int = 10, size: float = 0.7
         pictures = as_pictures(images[:columns])
         for ax, picture in zip(row, pictures):
             show_image(ax, picture)
-        for ax in row[len(pictures):]:
+        for ax in row[len(pictures) :]:
             ax.axis("off")
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     return fig
@@ -136,9 +158,10 @@ def reliability_grid(images: Any, predicted: Any, labels: Any, confidence: Any, 
     order = np.argsort(-confidence, kind="stable")
     mistakes = order[predicted[order] != labels[order]]
     fig, axes = panels_of(3, columns, columns * size + 1.2, 3 * (size + 0.25))
-    for row, name, chosen in zip(axes, ("most\nconfident", "least\nconfident", "most confident\nmistakes"),
-                                 (order, order[::-1], mistakes)):
-        for ax in row[len(chosen):]:
+    for row, name, chosen in zip(
+        axes, ("most\nconfident", "least\nconfident", "most confident\nmistakes"), (order, order[::-1], mistakes)
+    ):
+        for ax in row[len(chosen) :]:
             ax.axis("off")
         for ax, i in zip(row, chosen):
             right = predicted[i] == labels[i]
@@ -165,6 +188,7 @@ def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
     curve.legend(fontsize=8.5)
     return fig
 
+
 def line_colours(count: int) -> list[str]:
     "Colours for `count` lines: those of PALETTE, again and again."
     return [PALETTE[i % len(PALETTE)] for i in range(count)]
@@ -174,17 +198,19 @@ def principal_components(features: Any, count: int) -> np.ndarray:
     "Coordinates (N, count) of the features (N,...) along their first principal components, signs fixed; float64."
     x = array(features).reshape(len(features), -1).astype(np.float64)
     u, s, vt = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    sign = np.sign(vt[np.arange(len(vt)), np.abs(vt).argmax(1)])        # the sign of a singular vector is arbitrary
+    sign = np.sign(vt[np.arange(len(vt)), np.abs(vt).argmax(1)])  # the sign of a singular vector is arbitrary
     return (u * s * np.where(sign == 0, 1, sign))[:, :count]
+
 
 def tsne(features: Any, seed: int = 0, perplexity: float = 30) -> np.ndarray:
     """Places (N,2) in the plane for the features (N,...) by t-SNE, after PCA to 50 if they are wider. Same features, seed and
     machine: same bits. ValueError if there are not more than 3 x perplexity points."""
     from openTSNE import TSNE
     from threadpoolctl import threadpool_limits
+
     if len(features) <= 3 * perplexity:
         raise ValueError(f"t-SNE with perplexity {perplexity} needs more than {3 * perplexity:g} points, not {len(features)}")
-    with threadpool_limits(1):                          # more threads add in another order, and another order gives other bits
+    with threadpool_limits(1):  # more threads add in another order, and another order gives other bits
         x = principal_components(features, 50)
         return np.asarray(TSNE(perplexity=perplexity, n_jobs=1, random_state=seed, neighbors="exact").fit(x))
 
@@ -198,17 +224,24 @@ def scatter(ax: Axes, places: np.ndarray, colours: np.ndarray, marker: str = "o"
     ax.set_aspect("equal", adjustable="datalim")
     ax.spines[:].set_visible(True)
 
+
 def legend(fig: Figure, entries: Mapping[str, tuple[str, str]], loc: Any) -> None:
     "A legend for the whole figure outside of its panels; entries: name -> (colour, marker)."
     from matplotlib.lines import Line2D
+
     marks = [Line2D([], [], color=c, marker=m, ls="", ms=5, label=name) for name, (c, m) in entries.items()]
     ncols = min(len(marks), int(2 * fig.get_figwidth()))
     fig.legend(handles=marks, loc=loc, ncols=ncols, fontsize=8.5, handletextpad=0.1, columnspacing=1.0, frameon=False)
 
 # %% ../nbs/08_figures.ipynb #e08dde05
 @styled
-def tsne_panels(panels: Sequence[tuple[Any, ...]], names: tuple[str, str] = ("source", "target"), by_class: bool = False,
-                class_names: Sequence[str] | None = None, size: float = 3.0) -> Figure:
+def tsne_panels(
+    panels: Sequence[tuple[Any, ...]],
+    names: tuple[str, str] = ("source", "target"),
+    by_class: bool = False,
+    class_names: Sequence[str] | None = None,
+    size: float = 3.0,
+) -> Figure:
     """Maps side by side, source blue and target red (DANN, figure 3). panels: (title, places (N,2), domain ids (N,) 0 or 1) or,
     with class ids (N,) as a fourth entry and `by_class`, a second row coloured by class (dots: source, crosses: target)."""
     if by_class and not all(len(p) == 4 for p in panels):
@@ -229,16 +262,18 @@ def tsne_panels(panels: Sequence[tuple[Any, ...]], names: tuple[str, str] = ("so
         legend(fig, marks | {name: (colour, "o") for name, colour in zip(known, palette)}, "outside lower center")
     return fig
 
+
 def class_colours(count: int) -> np.ndarray:
-    "`count` colours (count,) as text: those of PALETTE up to ten classes; evenly spaced hues beyond, which no eye tells apart."
+    "`count` colours (count,) as text: those of PALETTE up to ten classes; evenly spaced hues for more (hard to tell apart)."
     import seaborn as sns
+
     return np.array(PALETTE[:count] if count <= len(PALETTE) else sns.color_palette("husl", count).as_hex())
 
 # %% ../nbs/08_figures.ipynb #a3cea4de
-def spread_out(values: Sequence[float], gap: float) -> list[float]:
+def with_gaps(values: Sequence[float], gap: float) -> list[float]:
     "Positions as close as possible to `values`, in the same order, that are at least `gap` apart (blocks share their mean)."
     order = sorted(range(len(values)), key=lambda i: values[i])
-    blocks: list[list[float]] = []                      # [sum of (value - offset), number of values] for each block
+    blocks: list[list[float]] = []  # [sum of (value - offset), number of values] for each block
     for i in order:
         blocks.append([values[i], 1])
         while len(blocks) > 1 and block_start(blocks[-2], gap) + gap * blocks[-2][1] > block_start(blocks[-1], gap):
@@ -247,26 +282,33 @@ def spread_out(values: Sequence[float], gap: float) -> list[float]:
     places = [block_start(b, gap) + gap * k for b in blocks for k in range(int(b[1]))]
     return [places[order.index(i)] for i in range(len(values))]
 
+
 def block_start(block: Sequence[float], gap: float) -> float:
     "Lowest position of a block of values (sum, number) that is centred on their mean."
     return block[0] / block[1] - gap * (block[1] - 1) / 2
 
 # %% ../nbs/08_figures.ipynb #a6323fef
 @styled
-def curves(data: Mapping[str, tuple[Any, Any, Any]] | pd.DataFrame, xlabel: str, ylabel: str,
-           hlines: Mapping[str, float] | None = None, width: float = 6.2, height: float = 3.4,
-           ylim: tuple[float, float] | None = None) -> Figure:
-    """Lines with a band of one standard deviation. `data`: name -> (steps, values, spread or None), each (S,); or a table with
+def curves(
+    data: Mapping[str, tuple[Any, Any, Any]] | pd.DataFrame,
+    xlabel: str,
+    ylabel: str,
+    hlines: Mapping[str, float] | None = None,
+    width: float = 6.2,
+    height: float = 3.4,
+    ylim: tuple[float, float] | None = None,
+) -> Figure:
+    """Lines with a band of one standard deviation. `data`: name -> (steps, values, sd or None), each (S,); or a table with
     columns name, step, value, in which rows of the same name and step are seeds. `hlines`: name -> height of a dashed line."""
     lines = data if isinstance(data, Mapping) else from_table(data)
     fig, axes = panels_of(1, 1, width, height)
     ax, ends = axes[0, 0], []
-    for (name, (steps, values, spread)), colour in zip(lines.items(), line_colours(len(lines))):
+    for (name, (steps, values, sd)), colour in zip(lines.items(), line_colours(len(lines))):
         steps, values = array(steps), array(values)
         ax.plot(steps, values, color=colour)
-        if spread is not None:
-            ax.fill_between(steps, values - array(spread), values + array(spread), color=colour, alpha=0.18, lw=0)
-        known = values[np.isfinite(values)]             # a run that diverged keeps its name at its last number
+        if sd is not None:
+            ax.fill_between(steps, values - array(sd), values + array(sd), color=colour, alpha=0.18, lw=0)
+        known = values[np.isfinite(values)]  # a run that diverged keeps its name at its last number
         if len(known):
             ends.append((name, float(known[-1]), colour))
     for name, value in (hlines or {}).items():
@@ -277,10 +319,11 @@ def curves(data: Mapping[str, tuple[Any, Any, Any]] | pd.DataFrame, xlabel: str,
     end_labels(ax, ends, line=0.17 / height)
     return fig
 
+
 def end_labels(ax: Axes, ends: Sequence[tuple[str, float, str]], line: float) -> None:
     "Names (name, height, colour) at the right edge of `ax`; a line of text takes the share `line` of the height of the axes."
     low, high = ax.get_ylim()
-    for (name, _, colour), y in zip(ends, spread_out([(e[1] - low) / (high - low) for e in ends], line)):
+    for (name, _, colour), y in zip(ends, with_gaps([(e[1] - low) / (high - low) for e in ends], line)):
         ax.text(1.02, y, name, color=colour, transform=ax.transAxes, va="center", fontsize=9)
 
 # %% ../nbs/08_figures.ipynb #974ea37e
@@ -291,24 +334,31 @@ def from_table(table: pd.DataFrame) -> dict[str, tuple[Any, Any, Any]]:
     found = {}
     for name, rows in table.groupby("name", sort=False):
         by_step = rows.groupby("step")["value"]
-        mean, spread = by_step.mean(), by_step.std()
-        found[str(name)] = (mean.index.to_numpy(), mean.to_numpy(), None if spread.isna().all() else spread.fillna(0).to_numpy())
+        mean, sd = by_step.mean(), by_step.std()
+        found[str(name)] = (mean.index.to_numpy(), mean.to_numpy(), None if sd.isna().all() else sd.fillna(0).to_numpy())
     return found
 
 # %% ../nbs/08_figures.ipynb #a1ef16c6
 @styled
-def beside_paper(labels: Sequence[str], ours_mean: Any, ours_sd: Any, papers: Any, xlabel: str = "accuracy",
-                 names: tuple[str, str] = ("ours (mean and sd over seeds)", "paper"), width: float = 6.2) -> Figure:
+def beside_paper(
+    labels: Sequence[str],
+    ours_mean: Any,
+    ours_sd: Any,
+    papers: Any,
+    xlabel: str = "accuracy",
+    names: tuple[str, str] = ("ours (mean and sd over seeds)", "paper"),
+    width: float = 6.2,
+) -> Figure:
     """A row for each of `labels`: ours (filled, with its standard deviation) and the paper's number (hollow). Values (R,); NaN
     or None for what is missing. ValueError if the lengths differ."""
     columns = [np.array([np.nan if v is None else v for v in values], dtype=float) for values in (ours_mean, ours_sd, papers)]
     if {len(c) for c in columns} != {len(labels)}:
         raise ValueError(f"{len(labels)} labels, but {[len(c) for c in columns]} means, standard deviations and paper's numbers")
-    mean, spread, paper = columns
+    mean, sd, paper = columns
     fig, axes = panels_of(1, 1, width, 0.3 * len(labels) + 0.9)
     ax, rows = axes[0, 0], np.arange(len(labels))
     ax.hlines(rows, np.fmin(mean, paper), np.fmax(mean, paper), color=GREY, lw=1, zorder=1)
-    ax.errorbar(mean, rows, xerr=np.nan_to_num(spread), fmt="o", ms=6, color=SOURCE, capsize=3, label=names[0], zorder=3)
+    ax.errorbar(mean, rows, xerr=np.nan_to_num(sd), fmt="o", ms=6, color=SOURCE, capsize=3, label=names[0], zorder=3)
     ax.plot(paper, rows, "o", ms=8, mfc="white", mec="black", mew=1.2, label=names[1], zorder=2)
     ax.set(xlabel=xlabel, yticks=rows, yticklabels=labels, ylim=(len(labels) - 0.5, -0.5))
     ax.tick_params(axis="y", length=0)

@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
-import hashlib
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from . import pretext, training
+from . import datasets, pretext, scores, training
 from .augment import VIEWS
 from .domains import Domain, Task
-from .training import Batch, Measure, Method, Model, Plan, cosine_decay, descend, make_optimiser, set_rate
+from .runs import Arrays, Run
+from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, cosine_decay, descend
+from .training import make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['PROPAGATIONS', 'LABELS', 'TABLE1', 'TABLE2', 'TABLE6', 'class_means', 'nearest_votes', 'check_features',
+__all__ = ['PROPAGATIONS', 'CODE', 'LABELS', 'TABLE1', 'TABLE2', 'TABLE6', 'class_means', 'nearest_votes', 'check_features',
            'nearest_neighbours', 'similarity_graph', 'to_scipy', 'components', 'Pieces', 'pieces', 'normalised',
            'orthogonal', 'leading_eigenpairs', 'Spectrum', 'spectral_embedding', 'spectral_votes', 'spreading_votes',
-           'confidence', 'Config', 'Pseudo', 'vote_logits', 'pseudo_labels', 'warn_of_twins', 'propagate',
-           'weighted_loss', 'Classifier', 'pseudo_labelled', 'content', 'metric_name', 'learned_metric', 'check_counts',
-           'weights_of', 'propagated', 'kept', 'transfer_metric', 'fit', 'slowly', 'bench']
+           'confidence', 'Config', 'Pseudo', 'vote_logits', 'pseudo_labels', 'warn_of_duplicates', 'propagate',
+           'weighted_loss', 'Classifier', 'pseudo_labelled', 'needs', 'check_counts', 'propagated', 'transfer_metric',
+           'fit', 'extra_scores', 'arrays', 'slowly', 'bench']
 
 # %% ../nbs/30_metric_transfer.ipynb #575e6deb
 def class_means(labels: Tensor, classes: int) -> Tensor:
@@ -79,11 +77,11 @@ def nearest_neighbours(features: Tensor, k: int = 20, strip: int = 1000, block: 
     return similarity, index
 
 
-def similarity_graph(similarity: Tensor, index: Tensor, spread: float = 0.2) -> Tensor:
+def similarity_graph(similarity: Tensor, index: Tensor, bandwidth: float = 0.2) -> Tensor:
     "The symmetric sparse matrix W (N,N), in CSR format, of nearest neighbours (N,k): the mean of both directions' weights."
     n, k = index.shape
     rows = torch.arange(n, device=index.device).repeat_interleave(k)
-    pairs, half = torch.stack([rows, index.flatten()]), torch.exp((similarity.flatten() - 1) / spread) / 2
+    pairs, half = torch.stack([rows, index.flatten()]), torch.exp((similarity.flatten() - 1) / bandwidth) / 2
     with warnings.catch_warnings():  # PyTorch calls its sparse matrices a beta
         warnings.simplefilter("ignore", UserWarning)
         both = torch.sparse_coo_tensor(torch.cat([pairs, pairs.flip(0)], 1), half.repeat(2), (n, n))
@@ -243,41 +241,30 @@ def confidence(votes: Tensor, temperature: float = 40.0) -> Tensor:
 
 # %% ../nbs/30_metric_transfer.ipynb #4d525e9f
 PROPAGATIONS = ("spectral", "nearest", "spreading", "spreading_cmn", "none")
+CODE = "not given; the authors' code"
 
 
 @dataclass(frozen=True)
-class Config:
-    "Metric transfer. Defaults are the paper's for CIFAR-10, with the place where it gives them. ValueError for what cannot be."
+class Config(Configuration):
+    "Metric transfer, with the paper's constants for CIFAR-10. ValueError for what cannot be."
 
-    metric: pretext.Config = field(default_factory=pretext.Config)  # how the metric is learned
-    propagation: str = "spectral"  # section 3.2; or another one of `PROPAGATIONS`
-    neighbours: int = 20  # k: not given; the authors' code
-    spread: float = 0.2  # of the graph's weights: not given; the authors' code
-    eigenvectors: int = 200  # η, section 4
-    vote_temperature: float = 0.1  # of (5), nearest neighbours: not given
-    temperature: float = 40.0  # τ of (8), section 4 (there called σ)
-    least: float = 0.01  # section 3.3: less confident pseudo-labels are dropped
-    weighted: bool = True  # (10), or all pseudo-labels alike
-    transferred: bool = True  # the classifier starts from the metric's network: not given; the authors' code
-    view: str = "moved"  # not given; mirrored and moved
-    steps: int = 200_000  # section 4.1
-    batch_size: int = 128  # not given; the authors' code
-    optimiser: str = "sgd"  # section 4.1
-    rate: float = 0.01  # section 4.1
-    momentum: float = 0.9  # not given
-    decay: float = 5e-4  # not given; the authors' code
-
-    def __post_init__(self) -> None:
-        for name, known in (("propagation", PROPAGATIONS), ("view", VIEWS), ("optimiser", training.OPTIMISERS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
-        for name in ("neighbours", "spread", "vote_temperature", "temperature", "steps", "batch_size", "rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        if self.eigenvectors < 2:
-            raise ValueError(f"eigenvectors={self.eigenvectors} must be at least 2: (6) leaves the first one out")
-        if not 0 <= self.least < 1:
-            raise ValueError(f"least={self.least} must be from 0 to less than 1")
+    metric: pretext.Config = field(default_factory=pretext.Config)
+    propagation: str = constant_of("spectral", "section 3.2", among=PROPAGATIONS)
+    neighbours: int = constant_of(20, f"k: {CODE}", least=1)
+    bandwidth: float = constant_of(0.2, f"of the graph's weights: {CODE}", above=0)
+    eigenvectors: int = constant_of(200, "η, section 4; (6) leaves the first one out", least=2)
+    vote_temperature: float = constant_of(0.1, "of (5), nearest neighbours: not given", above=0)
+    temperature: float = constant_of(40.0, "τ of (8), section 4 (there called σ)", above=0)
+    least: float = constant_of(0.01, "section 3.3: less confident pseudo-labels are dropped", least=0, below=1)
+    weighted: bool = constant_of(True, "(10), or all pseudo-labels alike")
+    transferred: bool = constant_of(True, f"the classifier starts from the metric's network: {CODE}")
+    view: str = constant_of("moved", "not given; mirrored and moved", among=VIEWS)
+    steps: int = constant_of(200_000, "section 4.1", least=1)
+    batch_size: int = constant_of(128, CODE, least=1)
+    optimiser: str = constant_of("sgd", "section 4.1", among=training.OPTIMISERS)
+    lr: float = constant_of(0.01, "section 4.1", above=0)
+    momentum: float = constant_of(0.9, "not given", least=0)
+    weight_decay: float = constant_of(5e-4, CODE, least=0)
 
 # %% ../nbs/30_metric_transfer.ipynb #f29abe8a
 class Pseudo(NamedTuple):
@@ -300,16 +287,16 @@ def pseudo_labels(votes: Tensor, config: Config) -> Pseudo:
     return Pseudo(votes, votes.argmax(1).masked_fill(sure == 0, -1), sure)
 
 # %% ../nbs/30_metric_transfer.ipynb #f29abe81
-def warn_of_twins(similarity: Tensor, index: Tensor, labels: Tensor) -> None:
+def warn_of_duplicates(similarity: Tensor, index: Tensor, labels: Tensor) -> None:
     """Warn where images cannot be told apart (cosine 1), for neighbours that are copies say nothing about others. ValueError
     where two of them, the first (n,) in the order of `labels`, bear different labels."""
-    twin = similarity[:, 0] > 1 - 1e-6
+    copied = similarity[:, 0] > 1 - 1e-6
     n = len(labels)
-    for i in twin[:n].nonzero().flatten().tolist():
+    for i in copied[:n].nonzero().flatten().tolist():
         same = index[i][(similarity[i] > 1 - 1e-6) & (index[i] < n)]
         if (labels[same] != labels[i]).any():
             raise ValueError(f"the labelled image {i} has a copy with another label: remove one of the two")
-    if (share := float(twin.double().mean())) > 0.01:
+    if (share := float(copied.double().mean())) > 0.01:
         warnings.warn(f"{share:.1%} of the images have a copy: remove duplicates, or raise `neighbours`", stacklevel=3)
 
 
@@ -323,8 +310,8 @@ def propagate(labelled: Tensor, labels: Tensor, unlabelled: Tensor, classes: int
         return pseudo_labels(nearest_votes(labelled, labels, unlabelled, classes, config.vote_temperature), config)
     every = torch.cat([labelled, unlabelled])
     similarity, index = nearest_neighbours(every, config.neighbours)
-    warn_of_twins(similarity, index, labels)
-    graph, known = similarity_graph(similarity, index, config.spread), torch.arange(len(labels), device=labels.device)
+    warn_of_duplicates(similarity, index, labels)
+    graph, known = similarity_graph(similarity, index, config.bandwidth), torch.arange(len(labels), device=labels.device)
     if config.propagation == "spectral":
         z = spectral_votes(spectral_embedding(graph, config.eigenvectors), known, labels, classes)
     else:
@@ -347,13 +334,13 @@ class Classifier(Method):
         self.config, self.trunk, self.pseudo = config, trunk, pseudo
         self.head = nn.Linear(trunk.width, len(seen.labelled.classes))
         self.register_buffer("weights", weights.to(self.head.weight.device))
-        optimiser = make_optimiser(config.optimiser, list(self.parameters()), config.rate, config.momentum, config.decay)
+        optimiser = make_optimiser(config.optimiser, list(self.parameters()), config.lr, config.momentum, config.weight_decay)
         self.optimisers = [optimiser]
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of (10), on augmented images."
         assert labelled.labels is not None and labelled.position is not None
-        set_rate(self.optimisers[0], self.config.rate * cosine_decay(progress))
+        set_lr(self.optimisers[0], self.config.lr * cosine_decay(progress))
         logits = self.logits(VIEWS[self.config.view](labelled.images))
         loss = weighted_loss(logits, labelled.labels, self.weights[labelled.position])
         descend(self.optimisers[0], loss)
@@ -378,36 +365,19 @@ def pseudo_labelled(task: Task, pseudo: Pseudo | None, config: Config) -> tuple[
         images, labels = [*images, task.matched(task.unlabelled.images[kept])], [*labels, pseudo.labels[kept]]
         weights.append(pseudo.confidence[kept] if config.weighted else torch.ones(len(kept)))
     pool = Domain(few.name, torch.cat(images), torch.cat(labels), few.classes)  # type: ignore[arg-type]
-    return dataclasses.replace(task, labelled=pool, unlabelled=pool.hidden(), hidden=None, labelled_test=None), torch.cat(weights)
+    seen: dict[str, Any] = dict(labelled=pool, unlabelled=pool.without_labels(), hidden_labels=None, labelled_test=None)
+    return dataclasses.replace(task, **seen), torch.cat(weights)
 
 # %% ../nbs/30_metric_transfer.ipynb #f67a3ae4
-def content(task: Task, *others: Any) -> str:
-    "Sixteen hexadecimal digits: a hash of what a task hands to a method, images included, and of other values."
-    seen = task.visible()
-    found = hashlib.sha256(repr((seen.size, seen.shape, seen.fit, *others)).encode())
-    for part in (seen.labelled.images, seen.labelled.labels, seen.unlabelled.images):
-        found.update(b"" if part is None else part.cpu().numpy().tobytes())
-    return found.hexdigest()[:16]
-
-
-def metric_name(task: Task, config: pretext.Config, seed: int, plan: dict[str, Any]) -> str:
-    "A hash of what a metric depends on."
-    supervised = pretext.PRETEXTS[config.pretext].supervised
-    learned, device = pretext.metric_task(task, supervised), training.pick_device(plan.get("device", "auto"))
-    if not supervised:  # the labelled images are not looked at
-        nothing = Domain("nothing", torch.zeros(1, 1, 1, 1, dtype=torch.uint8), torch.zeros(1).long(), ("nothing",))
-        learned = dataclasses.replace(learned, labelled=nothing)
-    precision = training.pick_precision(plan.get("precision", "auto"), device)
-    return content(learned, config, seed, str(precision), device.type)
-
-
-def learned_metric(task: Task, config: pretext.Config, seed: int = 0, folder: Path | None = None, **plan: Any) -> Model:
-    "The metric of a task; kept in `folder`, or taken from there. Raises what `pretext.fit` raises."
-    if folder is None:
-        return pretext.fit(task, config, seed, **plan)
-    path = folder / f"metric.{metric_name(task, config, seed, plan)}.pt"
-    with FileLock(path.with_suffix(".lock")):  # one process learns it, others wait
-        return pretext.fit(task, config, seed, checkpoint=path, **plan)
+def needs(run: Run) -> dict[str, Run]:
+    "The `metric` of a run: a run of `pretext`, on the whole set where its labels do not matter, else on the same few labels."
+    config: Config = run.config
+    if not config.transferred and config.propagation == "none":
+        return {}
+    named = datasets.TASKS[run.task] if isinstance(run.task, str) else None
+    one_set = named is not None and named.labelled == named.unlabelled and not pretext.PRETEXTS[config.metric.pretext].supervised
+    labels = 0 if named is not None and (named.metric or one_set) else run.labels
+    return {"metric": dataclasses.replace(run, method="pretext", config=config.metric, labels=labels, n_evals=10)}
 
 # %% ../nbs/30_metric_transfer.ipynb #eca555a7
 def check_counts(task: Task, config: Config) -> None:
@@ -421,68 +391,77 @@ def check_counts(task: Task, config: Config) -> None:
             raise ValueError(f"{name}={getattr(config, name)} is too many for {count} images")
 
 
-def weights_of(metric: Model) -> str:
-    "Sixteen hexadecimal digits: a hash of all that a metric has learned."
-    found = hashlib.sha256()
-    for value in metric.method.state_dict().values():
-        found.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
-
-
 def propagated(task: Task, metric: Model, config: Config) -> Pseudo:
     "`propagate` along a metric, on its device; the result is on the CPU."
-    labels, device = task.labelled.labels, next(metric.method.parameters()).device
+    labels, device = task.labelled.labels, training.device_of(metric.method)
     assert labels is not None
     few, rest = (metric.features(d.images).to(device) for d in (task.labelled, task.unlabelled))
     return Pseudo(*(x.cpu() for x in propagate(few, labels.to(device), rest, len(task.labelled.classes), config)))
 
-
-def kept(path: Path | None, key: str, make: Callable[[], Pseudo]) -> Pseudo:
-    "What `make` gives, kept in `path`: a resumed run goes on with the same pseudo-labels. WrongCheckpoint for another key."
-    if path is None or not path.exists():
-        made = make()
-        if path is not None:
-            training.write_atomically(path, lambda p: torch.save({"key": key, "pseudo": list(made)}, p))
-        return made
-    state = torch.load(path, weights_only=True)
-    training.check_identity({"task and configuration": state["key"]}, {"task and configuration": key}, path)
-    return Pseudo(*state["pseudo"])
-
 # %% ../nbs/30_metric_transfer.ipynb #0a9efa4b
 def transfer_metric(
-    task: Task, config: Config, seed: int = 0, *, metric: Model | None = None, checkpoint: Path | None = None, **plan: Any
+    task: Task, config: Config, seed: int = 0, options: Options = Options(), metric: Model | None = None
 ) -> tuple[Model | None, Pseudo | None]:  # fmt: skip
-    """The metric (learned, unless it is given) and what it propagates; None for what `config` has no need of. Both are kept
-    beside `checkpoint`. Raises what `pretext.fit` and `propagate` raise, all bad input before any training."""
+    """The metric (learned now, unless it is given) and what it propagates; None for what `config` has no need of. Raises what
+    `pretext.fit` and `propagate` raise, all bad input before any training."""
     check_counts(task, config)
     if metric is None and (config.transferred or config.propagation != "none"):
-        quiet = {k: v for k, v in plan.items() if k not in ("tell", "every")}
-        metric = learned_metric(task, config.metric, seed, checkpoint.parent if checkpoint else None, **quiet)
+        metric = pretext.fit(task, config.metric, seed, dataclasses.replace(options, checkpoint=None, report=None, n_evals=10))
     if metric is None or config.propagation == "none":
         return metric, None
-    path, key = checkpoint and checkpoint.with_suffix(".pseudo.pt"), content(task, config, seed, weights_of(metric))
-    return metric, kept(path, key, functools.partial(propagated, task, metric, config))
+    return metric, propagated(task, metric, config)
 
 
 def fit(
-    task: Task, config: Config | None = None, seed: int = 0, *, metric: Model | None = None, measure: Measure | None = None,
-    checkpoint: Path | None = None, **plan: Any,
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None,
+    *, metric: Model | None = None,
 ) -> Model:  # fmt: skip
-    """Learn a metric (or take `metric`), propagate, train. `plan` are options of `training.Plan`. The model's `method.pseudo` is
-    what was propagated. Raises what `training.fit`, `pretext.fit` and `propagate` raise, all bad input before any training."""
+    """Take `metric` (or learn one), propagate, train. The model's `method.pseudo` is what was propagated. Raises what
+    `training.fit`, `pretext.fit` and `propagate` raise, all bad input before any training."""
     config = config or Config()
-    metric, pseudo = transfer_metric(task, config, seed, metric=metric, checkpoint=checkpoint, **plan)
+    metric, pseudo = transfer_metric(task, config, seed, options, metric)
     learned, weights = pseudo_labelled(task, pseudo, config)
-    learned = dataclasses.replace(learned, name=f"{task.name} {content(learned, weights.tolist())}")
+    learned = dataclasses.replace(learned, name=f"{task.name}, {len(weights)} images of weight {weights.double().sum():.1f}")
 
     def classifier(seen: Task, config: Config) -> Classifier:
         fresh = metric is None or not config.transferred
         trunk: Any = pretext.Pretext(seen, config.metric) if fresh else copy.deepcopy(metric.method)  # type: ignore[union-attr]
         return Classifier(seen, config, trunk.to(torch.get_default_device()), weights, pseudo)
 
-    size = min(config.batch_size, len(learned.labelled))
-    chosen = Plan(config.steps, size, seed, checkpoint=checkpoint, **plan)
-    return training.fit(classifier, learned, config, chosen, measure or training.test_accuracy(task))
+    config = dataclasses.replace(config, batch_size=min(config.batch_size, len(learned.labelled)))
+    return training.fit(classifier, learned, config, seed, options, evaluator or training.test_accuracy(task))
+
+# %% ../nbs/30_metric_transfer.ipynb #02a7e063
+def extra_scores(model: Model, task: Task) -> dict[str, float]:
+    """`pseudo_accuracy`, and `pseudo_map`, the average precision of pseudo-labels when ranked by confidence; nothing for a model
+    without any. An image of which nothing is known counts as a mistake of the least confidence."""
+    pseudo: Any = model.method.pseudo
+    if pseudo is None or task.hidden_labels is None:
+        return {}
+    right = pseudo.labels == task.hidden_labels
+    return {
+        "pseudo_accuracy": float(right.double().mean()), "pseudo_map": scores.average_precision(pseudo.confidence, right)
+    }  # fmt: skip
+
+
+def arrays(model: Model, task: Task, most: int = 12) -> Arrays:
+    """`confidence` (9) and `probability`, the largest of (8), (N,), with `label` and `truth`, (N,), of pseudo-labels; `image`
+    (M,C,H,W) and `which` (M,), their places, of the `most` most confident, least confident, and most confidently wrong ones.
+    Where nothing is known, `label` is -1, and the image is not among these. Nothing for a model without pseudo-labels."""
+    method: Any = model.method
+    pseudo, config = method.pseudo, method.config
+    if pseudo is None or task.hidden_labels is None:
+        return {}
+    largest = vote_logits(pseudo.votes, config).softmax(1).amax(1)
+    order = pseudo.confidence.argsort(descending=True, stable=True)
+    order = order[pseudo.labels[order] >= 0]
+    mistakes = order[pseudo.labels[order] != task.hidden_labels[order]]
+    which = torch.cat([order[:most], order[-most:], mistakes[:most]]).unique()
+    return {
+        "confidence": pseudo.confidence.numpy(), "probability": largest.numpy(),
+        "label": pseudo.labels.numpy().astype(np.int32), "truth": task.hidden_labels.numpy().astype(np.int32),
+        "image": task.unlabelled.images[which].numpy(), "which": which.numpy(),
+    }  # fmt: skip
 
 # %% ../nbs/30_metric_transfer.ipynb #b7de7906
 LABELS = (50, 100, 250, 500, 1000, 2000, 4000, 8000)
@@ -513,13 +492,13 @@ TABLE6 = {  # metric from ImageNet and way to transfer it: accuracy of the class
 }
 
 # %% ../nbs/30_metric_transfer.ipynb #62755670
-def slowly(similarity: Tensor, index: Tensor, n: int = 200, spread: float = 0.2) -> Tensor:
+def slowly(similarity: Tensor, index: Tensor, n: int = 200, bandwidth: float = 0.2) -> Tensor:
     "(N, n-1): eigenvectors over √λ as the public code finds them, ARPACK's `SM` of a Laplacian of doubles in COO format."
     from scipy.sparse import coo_matrix, identity
     from scipy.sparse.linalg import eigsh
 
     count, k = index.shape
-    weights = torch.exp((similarity.flatten().double() - 1) / spread).numpy()
+    weights = torch.exp((similarity.flatten().double() - 1) / bandwidth).numpy()
     directed = coo_matrix((weights, (torch.arange(count).repeat_interleave(k).numpy(), index.flatten().numpy())), (count, count))
     w = ((directed + directed.T) / 2).tocoo()
     root = torch.from_numpy(w.sum(1)).flatten().rsqrt().numpy()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torchvision
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 
 # %% auto #0
 __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means',
-           'DomainBatchNorm', 'initialise', 'Parts', 'conv', 'fully_connected', 'mnist_parts', 'svhn_parts',
-           'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet', 'upsampling_decoder', 'critic',
-           'resnet50_encoder', 'dcgan_decoder', 'WideBlock', 'wide_resnet', 'four_convolutions', 'lenet_features',
-           'encoder', 'follow']
+           'DomainBatchNorm', 'ReverseGradient', 'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected',
+           'mnist_parts', 'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet',
+           'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'WideBlock', 'wide_resnet',
+           'four_convolutions', 'lenet_features', 'encoder', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -26,7 +27,7 @@ class PerDomain(nn.Module):
 
 
 class Stack(nn.Sequential):
-    "Layers in a row; those that derive from `PerDomain`, and inner stacks, are told the domain of the batch."
+    "Layers in a row; those that derive from `PerDomain`, and inner stacks, are given the domain of the batch."
 
     def forward(self, x: Tensor, domain: int = 1) -> Tensor:
         for layer in self:
@@ -85,6 +86,27 @@ class DomainBatchNorm(PerDomain):
         return nn.functional.batch_norm(
             x, norm.running_mean, norm.running_var, self.weight, self.bias, self.training, 0.1, norm.eps
         )
+
+# %% ../nbs/02_networks.ipynb #02a7e002
+class ReverseGradient(torch.autograd.Function):
+    "The reversal layer R_λ of DANN: (7) forwards, (8) backwards."
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        "x itself, in any shape; λ, a 0-d tensor, is kept for the way back."
+        ctx.save_for_backward(factor)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        "The gradient that arrives, times -λ; none for λ."
+        (factor,) = ctx.saved_tensors
+        return (grads[0].float() * -factor).to(grads[0].dtype), None  # in bfloat16, λ itself would be rounded first
+
+
+def reverse_gradient(x: Tensor, factor: Tensor) -> Tensor:
+    "x unchanged; its gradient multiplied by -`factor` (a 0-d tensor, λ). DANN, equations (7) and (8)."
+    return ReverseGradient.apply(x, factor)
 
 # %% ../nbs/02_networks.ipynb #a08f8356
 INITIALS = ("caffe", "he", "torch")
@@ -218,7 +240,7 @@ def upsampling_decoder(width: int, shape: tuple[int, int, int]) -> nn.Sequential
     return nn.Sequential(*start, *small, *large, nn.Conv2d(16, shape[0], 3, padding=1))
 
 
-def critic(width: int, hidden: Sequence[int] = (500, 500), norm: bool = True) -> nn.Sequential:
+def mlp_discriminator(width: int, hidden: Sequence[int] = (500, 500), norm: bool = True) -> nn.Sequential:
     "FAN, section 4.1: (N,`width`) to (N,1), the log-odds of the source (ADDA's has no batch normalisation)."
     widths = (width, *hidden)
     layers = [m for i, o in zip(widths, hidden) for m in (nn.Linear(i, o), *rectified(o, norm, flat=True))]

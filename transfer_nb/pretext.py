@@ -19,51 +19,38 @@ from . import domains, networks, training
 from .augment import VIEWS, grey
 from .domains import Domain, Task
 from .networks import Stack
-from .training import Batch, Measure, Method, Model, Plan, cosine_decay, descend, make_optimiser, set_rate
+from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, cosine_decay, descend
+from .training import make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['PRETEXTS', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination', 'neighbourhood_loss',
+__all__ = ['PRETEXTS', 'CODE', 'evaluator', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination', 'neighbourhood_loss',
            'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy', 'maps', 'painter',
            'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation', 'far_permutations', 'cut',
-           'Jigsaw', 'metric_task', 'neighbour_accuracy', 'NeighbourMeasure', 'fit']
+           'Jigsaw', 'all_images', 'metric_task', 'neighbour_accuracy', 'NeighbourEvaluator', 'fit']
 
 # %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
+CODE = "not given; the authors' code"
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Configuration):
     "A metric, and how it is learned. ValueError for what cannot be."
 
-    pretext: str = "instance"  # a key of `PRETEXTS`
-    network: str = "wrn-28-2"  # section 4.1; a key of `networks.ENCODERS`
-    view: str = "photo"  # not given; a key of `augment.VIEWS`
-    steps: int = 495_000  # not given; the authors' code: 1,270 epochs of CIFAR-10
-    batch_size: int = 128  # not given; the authors' code
-    optimiser: str = "sgd"  # section 4.1
-    rate: float = 0.03  # not given; the authors' code
-    momentum: float = 0.9  # not given
-    decay: float = 5e-4  # not given; the authors' code
-    width: int = 128  # features of the metric: not given; the authors' code
-    temperature: float = 0.1  # what similarities are divided by: not given; the authors' code
-    memory: float = 0.5  # how much of a remembered feature stays: not given; the authors' code
-    tiles: int = 3  # jigsaw: pieces of a side
-    permutations: int = 100  # jigsaw: of which one has to be found
-
-    def __post_init__(self) -> None:
-        for name, known in (
-            ("pretext", PRETEXTS), ("network", networks.ENCODERS), ("view", VIEWS), ("optimiser", training.OPTIMISERS),
-        ):  # fmt: skip
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
-        for name in ("steps", "batch_size", "rate", "width", "temperature", "permutations"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be positive")
-        for name in ("momentum", "memory"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be from 0 to less than 1")
-        if self.decay < 0 or self.tiles < 2:
-            raise ValueError(f"decay={self.decay} must not be negative, and tiles={self.tiles} not less than 2")
+    pretext: str = constant_of("instance", "which one", among=PRETEXTS)
+    network: str = constant_of("wrn-28-2", "section 4.1", among=networks.ENCODERS)
+    view: str = constant_of("photo", "not given", among=VIEWS)
+    steps: int = constant_of(495_000, f"{CODE}: 1,270 epochs of CIFAR-10", least=1)
+    batch_size: int = constant_of(128, CODE, least=1)
+    optimiser: str = constant_of("sgd", "section 4.1", among=training.OPTIMISERS)
+    lr: float = constant_of(0.03, CODE, above=0)
+    momentum: float = constant_of(0.9, "not given", least=0, below=1)
+    weight_decay: float = constant_of(5e-4, CODE, least=0)
+    width: int = constant_of(128, f"features of the metric: {CODE}", least=1)
+    temperature: float = constant_of(0.1, f"what similarities are divided by: {CODE}", above=0)
+    memory: float = constant_of(0.5, f"how much of a remembered feature stays: {CODE}", least=0, below=1)
+    tiles: int = constant_of(3, "jigsaw: pieces of a side", least=2)
+    permutations: int = constant_of(100, "jigsaw: of which one has to be found", least=1)
 
 # %% ../nbs/32_pretext.ipynb #ca8a5fdf
 class Pretext(Method):
@@ -75,7 +62,8 @@ class Pretext(Method):
         super().__init__()
         self.config, self.shape = config, seen.shape
         self.build(seen)
-        self.optimisers = [make_optimiser(config.optimiser, list(self.parameters()), config.rate, config.momentum, config.decay)]
+        given = list(self.parameters()), config.lr, config.momentum, config.weight_decay
+        self.optimisers = [make_optimiser(config.optimiser, *given)]
 
     def build(self, seen: Task) -> None:
         "Make the encoder, which gives `width` features, and what comes on top of it."
@@ -100,7 +88,7 @@ class Pretext(Method):
         "One update, on an augmented batch."
         batch = labelled if self.supervised else unlabelled
         batch = batch._replace(images=VIEWS[self.config.view](batch.images))
-        set_rate(self.optimisers[0], self.config.rate * cosine_decay(progress))
+        set_lr(self.optimisers[0], self.config.lr * cosine_decay(progress))
         losses = self.losses(batch)
         descend(self.optimisers[0], torch.stack(list(losses.values())).sum())
         self.remember(batch)
@@ -211,10 +199,10 @@ def colour_bins(side: float = 10.0) -> Tensor:
     return (to_lab(colours)[:, 1:, 0, 0] / side).round().unique(dim=0) * side
 
 
-def soft_bins(values: Tensor, bins: Tensor, nearest: int = 5, spread: float = 5.0) -> Tensor:
+def soft_bins(values: Tensor, bins: Tensor, nearest: int = 5, bandwidth: float = 5.0) -> Tensor:
     "Weights (..., Q) of the `nearest` of `bins` (Q,D) of each point (..., D): Gaussian in the distance; they add up to 1."
     squared, index = torch.cdist(values, bins.expand(*values.shape[:-2], *bins.shape)).square().topk(nearest, largest=False)
-    weights = (-squared / (2 * spread**2)).softmax(-1)
+    weights = (-squared / (2 * bandwidth**2)).softmax(-1)
     return torch.zeros(*values.shape[:-1], len(bins), device=values.device).scatter_(-1, index, weights)
 
 
@@ -258,7 +246,7 @@ class Colorization(Pretext):
         self.painter = painter(self.encoder, self.shape, len(self.bins))
 
     def embed(self, images: Tensor) -> Tensor:
-        "Images (N,3,H,W), of which only the brightness is looked at, to unit vectors, whose inner products are the metric (1)."
+        "Images (N,3,H,W), of which only the brightness counts, to unit vectors, whose inner products are the metric (1)."
         return normalize(self.encode(grey(images.float())).float())
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -389,14 +377,22 @@ class Jigsaw(Pretext):
 PRETEXTS["jigsaw"] = Jigsaw
 
 # %% ../nbs/32_pretext.ipynb #ac270c56
+def all_images(task: Task) -> Domain:
+    "The images of both domains, as one without labels: first the labelled ones. Where both are the same images, these, once."
+    pair = task.labelled.images, task.unlabelled.images
+    if pair[0].shape == pair[1].shape and torch.equal(*pair):
+        return task.unlabelled.without_labels()
+    return domains.joined(task.labelled, task.unlabelled, task.shape, task.resize)
+
+
 def metric_task(task: Task, supervised: bool) -> Task:
     "What a pretext learns from: the same images as labelled (where they have labels) and unlabelled domain; no test set."
-    nothing: dict[str, Any] = dict(hidden=None, labelled_test=None, metric=None, test=None)
+    nothing: dict[str, Any] = dict(hidden_labels=None, labelled_test=None, metric=None, test=None)
     if supervised:
         known = task.metric if task.metric and task.metric.labels is not None else task.labelled
-        pair: dict[str, Any] = dict(labelled=known, unlabelled=known.hidden())
+        pair: dict[str, Any] = dict(labelled=known, unlabelled=known.without_labels())
         return dataclasses.replace(task, name=f"metric of {known.name}", **nothing, **pair)
-    every = task.metric.hidden() if task.metric else domains.joined(task.labelled, task.unlabelled, task.shape, task.fit)
+    every = task.metric.without_labels() if task.metric else all_images(task)
     return dataclasses.replace(task, name=f"metric of {every.name}", unlabelled=every, **nothing)
 
 
@@ -410,15 +406,15 @@ def neighbour_accuracy(
 
 # %% ../nbs/32_pretext.ipynb #742d171f
 @dataclass
-class NeighbourMeasure:
-    "Measures the `neighbour accuracy` on the test set, of at most `most` training images whose labels the harness knows."
+class NeighbourEvaluator:
+    "Evaluates the `neighbour accuracy` on the test set, of at most `most` training images whose labels the harness knows."
 
     task: Task
     most: int = 10_000
 
     def __call__(self, method: Method, step: int) -> dict[str, float]:
         task, test = self.task, self.task.test
-        if test is None or test.labels is None or task.hidden is None:
+        if test is None or test.labels is None or task.hidden_labels is None:
             return {}
         known = domains.revealed(task)
         test = domains.by_name(test, tuple(dict.fromkeys((*known.classes, *test.classes))))  # a class that is not known is missed
@@ -429,15 +425,20 @@ class NeighbourMeasure:
         return {"neighbour accuracy": neighbour_accuracy(found[0], known.labels, found[1], test.labels)}
 
 
-def fit(task: Task, config: Config | None = None, seed: int = 0, *, measure: Measure | None = None, **plan: Any) -> Model:
-    """Learn a metric; `plan` are options of `training.Plan`. The model's `features` are unit vectors. Sets smaller than a batch
-    are taken whole. Raises what `training.fit` raises, and ValueError where images do not fit the pretext."""
+evaluator = NeighbourEvaluator  # of runs of a pretext: it has no classes to be asked for
+
+
+def fit(
+    task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None
+) -> Model:  # fmt: skip
+    """Learn a metric. The model's `features` are unit vectors. Sets smaller than a batch are taken whole. Raises what
+    `training.fit` raises, and ValueError where images do not fit the pretext."""
     config = config or Config()
     method = PRETEXTS[config.pretext]
     learned = metric_task(task, method.supervised)
     pool = learned.labelled if method.supervised else learned.unlabelled
-    if not method.supervised:  # the loop draws from both domains: in place of the one that is not looked at, always the same
+    config = dataclasses.replace(config, batch_size=min(config.batch_size, len(pool)))
+    if not method.supervised:  # the loop draws from both domains: in place of the one that is not used, always the same
         blank = Domain("nothing", torch.zeros(1, *task.shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("nothing",))
         learned = dataclasses.replace(learned, labelled=domains.repeated(blank, config.batch_size))
-    size = min(config.batch_size, len(pool))
-    return training.fit(method, learned, config, Plan(config.steps, size, seed, **plan), measure or NeighbourMeasure(task))
+    return training.fit(method, learned, config, seed, options, evaluator or NeighbourEvaluator(task))

@@ -24,27 +24,32 @@ __all__ = ['BLOCK', 'Params', 'DAYLIGHT', 'GREEN', 'SANS', 'SERIF', 'FONTS', 'CE
            'clouds', 'background', 'lit_sign', 'reduce_resolution', 'cut_signs', 'render_signs', 'syn_signs']
 
 # %% ../nbs/01_synthetic.ipynb #7032baf9
-BLOCK = 64   # images drawn from one generator; it is part of what a seed means, as is the order of all draws below
+BLOCK = 64  # images drawn from one generator; it is part of what a seed means, as is the order of all draws below
 Params = dict[str, Tensor]
+
 
 def block_generator(seed: int, k: int) -> torch.Generator:
     "The CPU generator of block `k`: 18 bits for `seed`, 14 for `k`."
     return torch.Generator().manual_seed(seed * 2**14 + k)
 
+
 def uniform(g: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
     "`BLOCK` draws of the given shape between `low` and `high`."
     return low + (high - low) * torch.rand(BLOCK, *shape, generator=g)
 
+
 def normal(g: torch.Generator, sd: float, *shape: int) -> Tensor:
     "`BLOCK` draws of the given shape with mean 0 and standard deviation `sd`."
     return sd * torch.randn(BLOCK, *shape, generator=g)
+
 
 def chance(g: torch.Generator, p: float, *shape: int) -> Tensor:
     "`BLOCK` draws that are 1 with probability `p`, else 0."
     return (torch.rand(BLOCK, *shape, generator=g) < p).float()
 
 # %% ../nbs/01_synthetic.ipynb #af410c90
-DAYLIGHT, GREEN = torch.tensor([0.7, 0.0, -0.7]), torch.tensor([-0.4, 0.8, -0.4])   # at equal grey
+DAYLIGHT, GREEN = torch.tensor([0.7, 0.0, -0.7]), torch.tensor([-0.4, 0.8, -0.4])  # at equal grey
+
 
 def hue(g: torch.Generator, sd: float) -> Tensor:
     "`BLOCK` colour offsets (BLOCK,3) that leave grey as it is: along daylight with `sd`, a third as much towards green."
@@ -52,20 +57,36 @@ def hue(g: torch.Generator, sd: float) -> Tensor:
 
 # %% ../nbs/01_synthetic.ipynb #5722063a
 SANS = ["DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique", "cmss10", "Pillow"]
-SERIF = ["DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic", "STIXGeneral", "STIXGeneralBol",
-         "STIXGeneralItalic", "STIXGeneralBolIta", "cmr10", "cmb10", "cmtt10"]
+SERIF = [
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
+    "DejaVuSerif-BoldItalic",
+    "STIXGeneral",
+    "STIXGeneralBol",
+    "STIXGeneralItalic",
+    "STIXGeneralBolIta",
+    "cmr10",
+    "cmb10",
+    "cmtt10",
+]
 FONTS = SANS + SERIF
+
 
 def load_font(name: str, size: float) -> Any:
     "A font that matplotlib carries, or the one inside Pillow (Aileron), at `size` pixels per em."
     from matplotlib import get_data_path
     from PIL import ImageFont
-    if name == "Pillow": return ImageFont.load_default(size)
+
+    if name == "Pillow":
+        return ImageFont.load_default(size)
     return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{name}.ttf", size)
+
 
 def draw_digits(name: str, cell: int = 96, height: int = 64) -> Tensor:
     "The ten digits of a font as masks (10,cell,cell), `height` pixels tall, each centred on its own ink."
     from PIL import Image, ImageDraw
+
     _, top, _, bottom = load_font(name, 100).getbbox("0123456789", anchor="ls")
     font, out = load_font(name, 100 * height / (bottom - top)), np.zeros((10, cell, cell), bool)
     _, top, _, bottom = font.getbbox("0123456789", anchor="ls")
@@ -83,16 +104,18 @@ def squared_distance(mask: Tensor) -> Tensor:
     h, w = mask.shape[1:]
     dy, dx = ((torch.arange(s)[:, None] - torch.arange(s)) ** 2.0 for s in (h, w))
     far = torch.where(mask, 0.0, 1e6)
-    column = (far[:, None] + dy[None, :, :, None]).amin(2)             # (n,h,h',w), min over h'
-    return (column[:, :, None] + dx[None, None]).amin(3)               # (n,h,w,w'), min over w'
+    column = (far[:, None] + dy[None, :, :, None]).amin(2)  # (n,h,h',w), min over h'
+    return (column[:, :, None] + dx[None, None]).amin(3)  # (n,h,w,w'), min over w'
+
 
 def signed_distance(mask: Tensor) -> Tensor:
     "Signed distance to the edge of the ink in pixels, positive inside."
     inside, outside = squared_distance(~mask).sqrt(), squared_distance(mask).sqrt()
-    return inside - outside - 0.5 * (mask.float() * 2 - 1)             # the edge runs between two pixels
+    return inside - outside - 0.5 * (mask.float() * 2 - 1)  # the edge runs between two pixels
 
 # %% ../nbs/01_synthetic.ipynb #efeaa576
-CELL, SPAN, BLANK = 48, 1.5, 10   # pixels of an atlas cell; what it spans in digit heights; the column without a digit
+CELL, SPAN, BLANK = 48, 1.5, 10  # pixels of an atlas cell; what it spans in digit heights; the column without a digit
+
 
 @lru_cache(maxsize=1)
 def glyph_atlas() -> tuple[Tensor, Tensor]:
@@ -111,7 +134,7 @@ def number_text(g: torch.Generator) -> Params:
     first = torch.randint(1, 10, (BLOCK,), generator=g)
     length = 1 + torch.multinomial(torch.tensor([0.2, 0.45, 0.35]), BLOCK, True, generator=g)
     place = (torch.rand(BLOCK, generator=g) * length).long()
-    place = torch.where((label == 0) & (length > 1), place.clamp(min=1), place)      # no number begins with 0
+    place = torch.where((label == 0) & (length > 1), place.clamp(min=1), place)  # no number begins with 0
     left = torch.where(place == 0, BLANK, torch.where(place == 1, first, other[0]))
     right = torch.where(place < length - 1, other[1], BLANK)
     sans, serif = torch.randint(len(SANS), (BLOCK,), generator=g), torch.randint(len(SANS), len(FONTS), (BLOCK,), generator=g)
@@ -122,15 +145,22 @@ def number_text(g: torch.Generator) -> Params:
 def number_pose(g: torch.Generator) -> Params:
     "How it stands: lengths in image widths, angles in radians, gaps and added stroke weight in digit heights."
     return dict(
-        height=uniform(g, 0.55, 0.95), stretch=torch.exp(normal(g, 0.2) - 0.12), shift=normal(g, 0.03, 2),
-        angle=normal(g, 0.09), shear=normal(g, 0.12), tilt=normal(g, 0.12, 2),
-        gap=uniform(g, 0.02, 0.3, 2), weight=uniform(g, 0, 0.06))
+        height=uniform(g, 0.55, 0.95),
+        stretch=torch.exp(normal(g, 0.2) - 0.12),
+        shift=normal(g, 0.03, 2),
+        angle=normal(g, 0.09),
+        shear=normal(g, 0.12),
+        tilt=normal(g, 0.12, 2),
+        gap=uniform(g, 0.02, 0.3, 2),
+        weight=uniform(g, 0, 0.06),
+    )
 
 # %% ../nbs/01_synthetic.ipynb #7041a647
 def pixel_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     "x (1,1,size) and y (1,size,1) of the pixel centres, in image widths from the middle."
     t = (torch.arange(size, device=device) + 0.5) / size - 0.5
     return t[None, None, :], t[None, :, None]
+
 
 def columns(p: Params, *names: str) -> list[Tensor]:
     "Parameters as (n,1,1), one per column, ready to meet pixels."
@@ -149,12 +179,14 @@ def plane(p: Params, size: int) -> tuple[Tensor, Tensor]:
 def look_up(atlas: Tensor, cells: tuple[Tensor, Tensor], u: Tensor, v: Tensor, cell: int) -> Tensor:
     "Atlas (c,H,W) at u, v (n,h,w) in [-.5,.5] of each image's own cell (row (n,), column (n,)), bilinear: (c,n,h,w)."
     (row, col), (H, W), (n, h, w) = cells, atlas.shape[1:], u.shape
-    x = col[:, None, None] * cell + ((u + 0.5) * cell).clamp(0.5, cell - 0.5)     # no look into the next cell
+    x = col[:, None, None] * cell + ((u + 0.5) * cell).clamp(0.5, cell - 0.5)  # no look into the next cell
     y = row[:, None, None] * cell + ((v + 0.5) * cell).clamp(0.5, cell - 0.5)
     grid = torch.stack([x * (2 / W) - 1, y * (2 / H) - 1], -1).reshape(1, n * h, w, 2)
     return F.grid_sample(atlas[None], grid, align_corners=False).reshape(-1, n, h, w)
 
+
 SLOTS = ("label", "left", "right")
+
 
 def ink_distance(p: Params, u: Tensor, v: Tensor) -> Tensor:
     "Signed distance (n,h,w) to the ink of three digits in a row, in image widths."
@@ -175,12 +207,22 @@ def number_look(g: torch.Generator, size: int) -> Params:
     vivid = 1 + 3 * chance(g, 0.12, 1)
     paper = light[:, None] + vivid * hue(g, 0.045)
     return dict(
-        paper=paper, ink=paper + contrast[:, None] + vivid * hue(g, 0.03), slope=normal(g, 0.12, 2), ink_slope=normal(g, 0.08, 2),
-        cloud=normal(g, 1, 1, 5, 5), cloudy=normal(g, 0.05).abs(),
-        edge=uniform(g, 0.01, 0.05) * chance(g, 0.2), edge_ink=paper + normal(g, 0.25, 1),
-        shadow=normal(g, 0.05, 2), shade=uniform(g, 0.1, 0.7) * chance(g, 0.25),
+        paper=paper,
+        ink=paper + contrast[:, None] + vivid * hue(g, 0.03),
+        slope=normal(g, 0.12, 2),
+        ink_slope=normal(g, 0.08, 2),
+        cloud=normal(g, 1, 1, 5, 5),
+        cloudy=normal(g, 0.05).abs(),
+        edge=uniform(g, 0.01, 0.05) * chance(g, 0.2),
+        edge_ink=paper + normal(g, 0.25, 1),
+        shadow=normal(g, 0.05, 2),
+        shade=uniform(g, 0.1, 0.7) * chance(g, 0.25),
         blur=torch.exp(normal(g, 0.15, 2) + normal(g, 0.45, 1) - 0.15).clamp(0.3, 2.5) * size / 32,
-        halo=uniform(g, -0.3, 0.8).clamp(min=0), noise=normal(g, 1, 1, size, size), noisy=uniform(g, 0, 0.012))
+        halo=uniform(g, -0.3, 0.8).clamp(min=0),
+        noise=normal(g, 1, 1, size, size),
+        noisy=uniform(g, 0, 0.012),
+    )
+
 
 def number_params(g: torch.Generator, size: int) -> Params:
     "All random parameters of a block of numbers. The order of the draws is part of what a seed means."
@@ -191,24 +233,28 @@ def coverage(distance: Tensor, size: int) -> Tensor:
     "The covered part of each pixel, (n,1,h,w), from the signed distance in image widths: a ramp one pixel wide."
     return (distance * size + 0.5).clamp(0, 1)[:, None]
 
+
 def gaussian_weights(sigma: Tensor, radius: int) -> Tensor:
     "Weights (n,2*radius+1) of one Gaussian per image, sigma (n,) in pixels; each row sums to 1."
     t = torch.arange(-radius, radius + 1, device=sigma.device)
     w = torch.exp(-0.5 * (t / sigma[:, None]) ** 2)
     return w / w.sum(1, keepdim=True)
 
+
 def lens_weights(sigma: Tensor, radius: int, halo: Tensor | None) -> Tensor:
     "A Gaussian, minus `halo` (n,) times what a wider one adds to it: what a camera's sharpening leaves of a blurred edge."
     w = gaussian_weights(sigma, radius)
     return w if halo is None else w + halo[:, None] * (w - gaussian_weights(1.7 * sigma, radius))
 
+
 def blur(x: Tensor, sigma: Tensor, halo: Tensor | None = None) -> Tensor:
     "Images (n,c,h,w) blurred with their own sigma (n,2) along x and y, in pixels, then sharpened by halo (n,)."
-    r = math.ceil(6 * x.shape[-1] / 32)                                # 2.4 times the widest sigma
-    for dim, pad, s in ((3, (r, r, 0, 0), sigma[:, 0]), (2, (0, 0, r, r), sigma[:, 1])):     # edge pixels are repeated
+    r = math.ceil(6 * x.shape[-1] / 32)  # 2.4 times the widest sigma
+    for dim, pad, s in ((3, (r, r, 0, 0), sigma[:, 0]), (2, (0, 0, r, r), sigma[:, 1])):  # edge pixels are repeated
         w, wide, size = lens_weights(s, r, halo), F.pad(x, pad, mode="replicate"), x.shape[dim]
         x = torch.zeros_like(x)
-        for k in range(2 * r + 1): x.addcmul_(wide.narrow(dim, k, size), w[:, k, None, None, None])
+        for k in range(2 * r + 1):
+            x.addcmul_(wide.narrow(dim, k, size), w[:, k, None, None, None])
     return x
 
 # %% ../nbs/01_synthetic.ipynb #5e897bbb
@@ -216,15 +262,18 @@ def to_bytes(x: Tensor) -> Tensor:
     "[0,1] to uint8, rounded; what lies outside is clipped."
     return (x.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
+
 def over(below: Tensor, above: Tensor, alpha: Tensor) -> Tensor:
     "`above` painted over `below` where `alpha` is 1."
     return below + alpha * (above - below)
+
 
 def colour(p: Params, base: str, slope: str, size: int) -> Tensor:
     "A colour (n,3) with a linear gradient (n,2): (n,3,size,size)."
     x, y = pixel_grid(size, p[base].device)
     gx, gy = columns(p, slope)
     return p[base][:, :, None, None] + (gx * x + gy * y)[:, None]
+
 
 def render_numbers(p: Params, size: int) -> Tensor:
     "Images uint8 (n,3,size,size) from the parameters of `number_params`."
@@ -240,21 +289,31 @@ def render_numbers(p: Params, size: int) -> Tensor:
     return to_bytes(blur(x, p["blur"], p["halo"]) + p["noisy"][:, None, None, None] * p["noise"])
 
 # %% ../nbs/01_synthetic.ipynb #7ee0e089
-def in_blocks(draw: Callable[[torch.Generator], Params], render: Callable[[Params], Tensor], n: int, seed: int,
-              size: int, device: str | torch.device) -> tuple[Tensor, Tensor]:
+def in_blocks(
+    draw: Callable[[torch.Generator], Params],
+    render: Callable[[Params], Tensor],
+    n: int,
+    seed: int,
+    size: int,
+    device: str | torch.device,
+) -> tuple[Tensor, Tensor]:
     "`n` images and labels: block k is drawn on the CPU from `block_generator(seed, k)`, then rendered on `device`."
     x = torch.empty(n, 3, size, size, dtype=torch.uint8, device=device)
     y = torch.empty(n, dtype=torch.int64, device=device)
     for k, i in enumerate(range(0, n, BLOCK)):
-        p = {name: t[:n - i].to(device) for name, t in draw(block_generator(seed, k)).items()}
-        x[i:i + BLOCK], y[i:i + BLOCK] = render(p), p["label"]
+        p = {name: t[: n - i].to(device) for name, t in draw(block_generator(seed, k)).items()}
+        x[i : i + BLOCK], y[i : i + BLOCK] = render(p), p["label"]
     return x, y
+
 
 def check_arguments(n: int, seed: int, size: int) -> None:
     "Raise ValueError on what cannot be rendered."
-    if not 0 < n <= BLOCK * 2**14: raise ValueError(f"n must be from 1 to {BLOCK * 2**14}, not {n}")
-    if not 0 <= seed < 2**18: raise ValueError(f"seed must be from 0 to {2**18 - 1}, not {seed}")
-    if size < 16: raise ValueError(f"size must be at least 16 pixels, not {size}: nothing could be told apart")
+    if not 0 < n <= BLOCK * 2**14:
+        raise ValueError(f"n must be from 1 to {BLOCK * 2**14}, not {n}")
+    if not 0 <= seed < 2**18:
+        raise ValueError(f"seed must be from 0 to {2**18 - 1}, not {seed}")
+    if size < 16:
+        raise ValueError(f"size must be at least 16 pixels, not {size}: nothing could be told apart")
 
 # %% ../nbs/01_synthetic.ipynb #3894f436
 @torch.no_grad()
@@ -266,14 +325,17 @@ def syn_numbers(n: int = 500_000, seed: int = 0, *, size: int = 32, device: str 
     return in_blocks(lambda g: number_params(g, size), lambda p: render_numbers(p, size), n, seed, size, device)
 
 # %% ../nbs/01_synthetic.ipynb #fdcc0bf5
-SIGN, SIGN_CELL = 64, 68   # pictograms are scaled to 64 pixels and stand in a margin of 2 transparent ones
-DOUBLE_BEND = 21           # the pictogram bends to the right first (StVO 105-20), GTSRB's photographs to the left (105-10)
+SIGN, SIGN_CELL = 64, 68  # pictograms are scaled to 64 pixels and stand in a margin of 2 transparent ones
+DOUBLE_BEND = 21  # the pictogram bends to the right first (StVO 105-20), GTSRB's photographs to the left (105-10)
+
 
 def check_pictograms(x: np.ndarray | Tensor) -> None:
     "Raise ValueError unless `x` is (43,s,s,4) uint8 with s >= 32."
     if len(x.shape) != 4 or x.shape[0] != 43 or x.shape[3] != 4 or x.shape[1] != x.shape[2] or x.shape[1] < 32:
         raise ValueError(f"pictograms must be RGBA of shape (43,s,s,4) with s >= 32, not {tuple(x.shape)}")
-    if x.dtype not in (np.uint8, torch.uint8): raise ValueError(f"pictograms must be uint8, not {x.dtype}")
+    if x.dtype not in (np.uint8, torch.uint8):
+        raise ValueError(f"pictograms must be uint8, not {x.dtype}")
+
 
 def sign_atlas(pictograms: np.ndarray | Tensor) -> Tensor:
     "Pictograms (43,s,s,4) uint8 as a row of cells (4,SIGN_CELL,43*SIGN_CELL), colours multiplied by alpha, class 21 mirrored."
@@ -287,24 +349,48 @@ def sign_atlas(pictograms: np.ndarray | Tensor) -> Tensor:
 def sign_pose(g: torch.Generator) -> Params:
     "The class, and how the sign stands: the part of the image that it fills, foreshortening, lean, shift, perspective."
     return dict(
-        label=torch.randint(43, (BLOCK,), generator=g), height=uniform(g, 0.66, 0.92), stretch=torch.exp(normal(g, 0.07)),
-        shift=normal(g, 0.03, 2), angle=normal(g, 0.09), shear=normal(g, 0.06), tilt=normal(g, 0.15, 2))
+        label=torch.randint(43, (BLOCK,), generator=g),
+        height=uniform(g, 0.66, 0.92),
+        stretch=torch.exp(normal(g, 0.07)),
+        shift=normal(g, 0.03, 2),
+        angle=normal(g, 0.09),
+        shear=normal(g, 0.06),
+        tilt=normal(g, 0.15, 2),
+    )
+
 
 def sign_light(g: torch.Generator) -> Params:
     "Light and paint: gain, colour cast, depth and fading of the colours, haze, slope of the light, the edge of a shadow."
     return dict(
-        gain=torch.exp(normal(g, 0.65) - 0.75).clamp(0.06, 1.5), cast=torch.exp(hue(g, 0.15)), deep=uniform(g, 0, 0.9),
-        saturation=uniform(g, 0.4, 1.15), haze=uniform(g, 0, 0.3) ** 2 * 2, slope=normal(g, 0.3, 2),
-        shadow=uniform(g, 0, 2 * math.pi), shadow_at=normal(g, 0.25), shade=uniform(g, 0.2, 0.7) * chance(g, 0.2))
+        gain=torch.exp(normal(g, 0.65) - 0.75).clamp(0.06, 1.5),
+        cast=torch.exp(hue(g, 0.15)),
+        deep=uniform(g, 0, 0.9),
+        saturation=uniform(g, 0.4, 1.15),
+        haze=uniform(g, 0, 0.3) ** 2 * 2,
+        slope=normal(g, 0.3, 2),
+        shadow=uniform(g, 0, 2 * math.pi),
+        shadow_at=normal(g, 0.25),
+        shade=uniform(g, 0.2, 0.7) * chance(g, 0.2),
+    )
 
 # %% ../nbs/01_synthetic.ipynb #63bcae2f
 def sign_scene(g: torch.Generator) -> Params:
     "The background: two colours on two sides of a line, clouds of four sizes; wear is the clouds' part on the sign."
-    def scene() -> Tensor: return (uniform(g, 0.1, 1, 1) ** 1.9) * torch.exp(hue(g, 0.2))
+
+    def scene() -> Tensor:
+        return (uniform(g, 0.1, 1, 1) ** 1.9) * torch.exp(hue(g, 0.2))
+
     return dict(
-        near=scene(), far=scene(), line=uniform(g, 0, 2 * math.pi), line_at=normal(g, 0.35),
-        wear=uniform(g, 0, 0.12), clutter=uniform(g, 0, 0.8), octave=uniform(g, 0, 1, 4) * torch.tensor([1, 1, 1, 0.5]),
-        **{f"cloud{s}": normal(g, 1, 1, s, s) for s in (4, 8, 16, 32)})
+        near=scene(),
+        far=scene(),
+        line=uniform(g, 0, 2 * math.pi),
+        line_at=normal(g, 0.35),
+        wear=uniform(g, 0, 0.12),
+        clutter=uniform(g, 0, 0.8),
+        octave=uniform(g, 0, 1, 4) * torch.tensor([1, 1, 1, 0.5]),
+        **{f"cloud{s}": normal(g, 1, 1, s, s) for s in (4, 8, 16, 32)},
+    )
+
 
 def sign_camera(g: torch.Generator, size: int) -> Params:
     "Blur and motion in pixels (x, y), the level of resolution, noise."
@@ -312,14 +398,18 @@ def sign_camera(g: torch.Generator, size: int) -> Params:
         blur=torch.exp(normal(g, 0.2, 2) + normal(g, 0.5, 1) - 0.85).clamp(0.2, 2.0) * size / 32,
         motion=uniform(g, 0, 1.5, 2) * chance(g, 0.12, 2) * size / 32,
         level=torch.multinomial(torch.tensor([0.55, 0.2, 0.15, 0.1]), BLOCK, True, generator=g),
-        noise=normal(g, 1, 1, size, size), noisy=uniform(g, 0, 0.03))
+        noise=normal(g, 1, 1, size, size),
+        noisy=uniform(g, 0, 0.03),
+    )
+
 
 def sign_params(g: torch.Generator, size: int) -> Params:
     "All random parameters of a block of signs. The order of the draws is part of what a seed means."
     return sign_pose(g) | sign_light(g) | sign_scene(g) | sign_camera(g, size)
 
 # %% ../nbs/01_synthetic.ipynb #89d43625
-CONDITIONS = ("good", "varied")   # a sharp camera in daylight; or all that happens to GTSRB's photographs
+CONDITIONS = ("good", "varied")  # a sharp camera in daylight; or all that happens to GTSRB's photographs
+
 
 def in_good_conditions(p: Params, size: int) -> Params:
     "The same signs in daylight (gain .3 and more), seen by a sharp camera (blur of half a pixel at 32 pixels) that stands still."
@@ -334,6 +424,7 @@ def half_plane(p: Params, angle: str, at: str, size: int, soft: float) -> Tensor
     a, b = columns(p, angle, at)
     return ((a.cos() * x + a.sin() * y - b) / soft + 0.5).clamp(0, 1)[:, None]
 
+
 def clouds(p: Params, size: int) -> Tensor:
     "Noise of four sizes (n,1,size,size), each with its own weight."
     x = torch.zeros_like(p["octave"][:, :1, None, None])
@@ -341,10 +432,12 @@ def clouds(p: Params, size: int) -> Tensor:
         x = x + weight[:, None, None, None] * F.interpolate(p[f"cloud{s}"], (size, size), mode="bilinear", align_corners=False)
     return x
 
+
 def background(p: Params, noise: Tensor, size: int) -> Tensor:
     "What is behind the sign, (n,3,size,size). Its light varies with the sign's, but less."
     near, far, gain, clutter = (p[k].reshape(len(p[k]), -1, 1, 1) for k in ("near", "far", "gain", "clutter"))
     return over(far, near, half_plane(p, "line", "line_at", size, 0.08)) * (0.3 + 0.9 * gain) * torch.exp(clutter * noise)
+
 
 def lit_sign(rgb: Tensor, p: Params, noise: Tensor, size: int) -> Tensor:
     "Colours (n,3,size,size) of the pictogram, faded, worn, hazed and lit."
@@ -354,10 +447,12 @@ def lit_sign(rgb: Tensor, p: Params, noise: Tensor, size: int) -> Tensor:
     light = gain * colour(dict(one=torch.ones_like(p["gain"])[:, None], slope=p["slope"]), "one", "slope", size)
     return over(rgb, torch.ones_like(haze), haze) * light * (1 - shade * half_plane(p, "shadow", "shadow_at", size, 0.06))
 
+
 PAINT = ("deep", "saturation", "wear", "cast", "gain", "haze", "shade")
 
 # %% ../nbs/01_synthetic.ipynb #6795c657
-RESOLUTION = (1.0, 0.75, 0.55, 0.42)   # of the photo that was scaled to `size`, as a part of `size`
+RESOLUTION = (1.0, 0.75, 0.55, 0.42)  # of the photo that was scaled to `size`, as a part of `size`
+
 
 def reduce_resolution(x: Tensor, level: Tensor) -> Tensor:
     "Images (n,c,s,s) taken down to the resolution of their level (n,) and back up to s."
@@ -367,6 +462,7 @@ def reduce_resolution(x: Tensor, level: Tensor) -> Tensor:
         small = F.interpolate(x[chosen], (round(part * s),) * 2, mode="bilinear", antialias=True)
         x[chosen] = F.interpolate(small, (s, s), mode="bilinear", align_corners=False)
     return x
+
 
 def cut_signs(p: Params, atlas: Tensor, size: int) -> tuple[Tensor, Tensor]:
     "The posed pictograms: colours (n,3,size,size) and alpha (n,1,size,size)."
@@ -378,6 +474,7 @@ def cut_signs(p: Params, atlas: Tensor, size: int) -> tuple[Tensor, Tensor]:
     sign = F.avg_pool2d(sign, 2)
     return sign[:, :3] / sign[:, 3:].clamp(min=1e-3), sign[:, 3:]
 
+
 def render_signs(p: Params, atlas: Tensor, size: int) -> Tensor:
     "Images uint8 (n,3,size,size) from the parameters of `sign_params` and the atlas of `sign_atlas`."
     (rgb, alpha), noise = cut_signs(p, atlas, size), clouds(p, size)
@@ -387,16 +484,26 @@ def render_signs(p: Params, atlas: Tensor, size: int) -> Tensor:
 
 # %% ../nbs/01_synthetic.ipynb #59f7da75
 @torch.no_grad()
-def syn_signs(pictograms: np.ndarray | Tensor, n: int = 100_000, seed: int = 0, *, size: int = 32, conditions: str = "good",
-              device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
+def syn_signs(
+    pictograms: np.ndarray | Tensor,
+    n: int = 100_000,
+    seed: int = 0,
+    *,
+    size: int = 32,
+    conditions: str = "good",
+    device: str | torch.device = "cpu",
+) -> tuple[Tensor, Tensor]:
     """SYN SIGNS (DANN, section 4.1): images uint8 (n,3,size,size) and GTSRB class ids int64 (n,); pictograms (43,s,s,4) RGBA.
     A pure function of its arguments: no image depends on `n`, no bit on the number of threads (a GPU rounds otherwise).
     Raises ValueError for `n`, `seed` or `size` out of range, unknown conditions and pictograms of another shape or type."""
     check_arguments(n, seed, size)
     check_pictograms(pictograms)
-    if conditions not in CONDITIONS: raise ValueError(f"conditions={conditions!r} is not one of {', '.join(CONDITIONS)}")
+    if conditions not in CONDITIONS:
+        raise ValueError(f"conditions={conditions!r} is not one of {', '.join(CONDITIONS)}")
     atlas = sign_atlas(pictograms).to(device)
+
     def draw(g: torch.Generator) -> Params:
         p = sign_params(g, size)
         return in_good_conditions(p, size) if conditions == "good" else p
+
     return in_blocks(draw, lambda p: render_signs(p, atlas, size), n, seed, size, device)

@@ -5,19 +5,21 @@
 # %% ../nbs/04_training.ipynb #bb08d24e
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import platform
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -26,18 +28,20 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm import tqdm
 
-from .domains import Domain, Task, content
+from .datasets import write_atomically
+from .domains import Domain, Task, content, look_up
 
 # %% auto #0
-__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Measure', 'PRECISIONS', 'SHOWN', 'WARNING',
+__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Evaluator', 'PRECISIONS', 'WARNING', 'SHOWN',
            'seed_for', 'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large',
-           'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'Look', 'inverse_decay', 'cosine_decay',
-           'constant', 'linear_decay', 'set_rate', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods',
-           'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors',
-           'put_back', 'write_atomically', 'random_state', 'set_random_state', 'WrongCheckpoint', 'check_identity',
-           'History', 'Plan', 'pick_precision', 'pick_engine', 'uninterrupted', 'evaluating', 'place_in', 'Run',
-           'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'Model',
-           'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit', 'versions', 'hardware']
+           'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'device_of', 'Outputs', 'inverse_decay',
+           'cosine_decay', 'constant', 'linear_decay', 'set_lr', 'make_optimiser', 'descend', 'WatchedOperations',
+           'WatchedMethods', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors',
+           'state_tensors', 'put_back', 'random_state', 'set_random_state', 'WrongCheckpoint', 'check_identity',
+           'constant_of', 'check_value', 'Configuration', 'constants', 'typed', 'overridden', 'History', 'Options',
+           'pick_precision', 'pick_stepper', 'uninterrupted', 'evaluating', 'place_in', 'Loop', 'interval_ends',
+           'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'Model', 'test_accuracy',
+           'config_values', 'deterministic', 'prepare', 'fit', 'versions', 'hardware']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -127,8 +131,8 @@ class StreamedBatches(torch.utils.data.Dataset):
 class StreamedSampler:
     "As `Sampler`, read ahead by the worker processes of a `DataLoader`, and moved to the device batch by batch."
 
-    def __init__(self, domain: Domain, task: Task, plan: Plan, stream: int, device: torch.device, workers: int = 2):
-        self.batches, self.steps = StreamedBatches(Sampler(domain, plan.batch_size, plan.seed, stream), task), plan.steps
+    def __init__(self, sampler: Sampler, task: Task, steps: int, device: torch.device, workers: int = 2):
+        self.batches, self.steps = StreamedBatches(sampler, task), steps
         self.device, self.workers, self.next = device, workers, -1
         self.iterator: Iterator[Batch] = iter(())
 
@@ -144,7 +148,7 @@ class StreamedSampler:
         return Batch(batch.images.to(self.device, non_blocking=True), move(batch.labels), move(batch.position))
 
 # %% ../nbs/04_training.ipynb #f762aef5
-RESIDENT = 2**31  # bytes of images up to which all of them are looked at
+RESIDENT = 2**31  # bytes of images up to which all of them are given
 
 
 def representative(domain: Domain, task: Task, most: int = 10_000) -> Tensor:
@@ -159,7 +163,7 @@ class Method(nn.Module):
     "Networks are submodules; `optimisers` is a list; `step` makes one update. See `transfer_nb.dann.DANN`."
 
     optimisers: list[torch.optim.Optimizer]
-    stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the plan's
+    stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the configuration's `steps`
 
     def begin(self, stage: int) -> None:
         "Called once, before the first step of stage 1, 2, ...: the place to copy weights and to make new optimisers."
@@ -176,16 +180,21 @@ class Method(nn.Module):
         "uint8 (N,C,H,W) to float (N, classes)."
         raise NotImplementedError
 
-    def look(self, images: Tensor, domain: int = 1) -> Look:
-        "What validators need of uint8 images (N,C,H,W); a method that can find it in one pass should."
-        return Look(self.logits(images, domain), self.features(images, domain, "hidden"), None)
+    def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
+        "What evaluators need of uint8 images (N,C,H,W); a method that can compute it in one pass should."
+        return Outputs(self.logits(images, domain), self.features(images, domain, "hidden"), None)
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
-        "What may have gone wrong, by name, judged by an interval's mean losses; shown and recorded where it is true."
+        "What may have gone wrong, by name, given an interval's mean losses; shown and recorded where it is true."
         return {}
 
 
-class Look(NamedTuple):
+def device_of(method: nn.Module) -> torch.device:
+    "Where the tensors of a method are."
+    return next(itertools.chain(method.parameters(), method.buffers())).device
+
+
+class Outputs(NamedTuple):
     "Class logits (N, classes), the last hidden layer (N,H), and the domain classifier's logits (N,), or None without one."
 
     logits: Tensor
@@ -219,26 +228,26 @@ SCHEDULES: dict[str, Callable[[Tensor], Tensor]] = {
 }  # fmt: skip
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: Tensor) -> None:
+def set_lr(optimiser: torch.optim.Optimizer, lr: Tensor) -> None:
     "Write a learning rate into the optimiser's own tensors, without waiting for the device."
     for group in optimiser.param_groups:
-        group["lr"].copy_(rate)
+        group["lr"].copy_(lr)
 
 # %% ../nbs/04_training.ipynb #dd429a37
 OPTIMISERS = ("sgd", "adam")
 
 
 def make_optimiser(
-    name: str, parameters: Sequence[nn.Parameter], rate: float, momentum: float = 0.9, decay: float = 0.0
+    name: str, parameters: Sequence[nn.Parameter], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
     "`sgd` (with momentum) or `adam` (decoupled weight decay); the learning rate is a tensor. ValueError for other names."
     device = parameters[0].device
-    lr = torch.tensor(rate, device=device)
+    rate = torch.tensor(lr, device=device)
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay, fused=True)
+        return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=weight_decay, fused=True)
     if name == "adam":
-        options: dict[str, Any] = dict(weight_decay=decay, fused=True, capturable=device.type == "cuda")
-        return torch.optim.AdamW(parameters, lr=lr, betas=(momentum, 0.999), **options)
+        options: dict[str, Any] = dict(weight_decay=weight_decay, fused=True, capturable=device.type == "cuda")
+        return torch.optim.AdamW(parameters, lr=rate, betas=(momentum, 0.999), **options)
     raise ValueError(f"optimiser={name!r} is not one of {', '.join(OPTIMISERS)}")
 
 
@@ -361,22 +370,6 @@ def put_back(method: Method, before: Sequence[Tensor]) -> None:
     for tensor in now[len(before) :]:
         tensor.zero_()
 
-# %% ../nbs/04_training.ipynb #fa3b0230
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    "Call `write` on a temporary file beside `path`, flush it to disk, and put it in place of `path` in one operation."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(Path(name))
-        os.chmod(name, 0o644)  # a temporary file is private; a record is not
-        with open(name, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
 # %% ../nbs/04_training.ipynb #f4d34994
 def random_state() -> dict[str, Any]:
     "The state of PyTorch's global generators."
@@ -401,10 +394,85 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Pa
     if differ:
         raise WrongCheckpoint(f"{path} is of another run ({'; '.join(differ)}): delete it, or give another path")
 
+# %% ../nbs/04_training.ipynb #c0f19a02
+def constant_of(
+    default: Any, source: str = "", *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf,
+    below: float = math.inf, among: Iterable[str] | None = None,
+) -> Any:  # fmt: skip
+    """A field of a configuration: its default, where that is from, and which values it may have (None is always allowed as a
+    default). `among`: the names to choose from; a registry may grow later."""
+    limits = dict(least=least, above=above, most=most, below=below)
+    return field(default=default, metadata={"source": source, "among": among, **limits})
+
+
+def check_value(name: str, value: Any, *, least: float, above: float, most: float, below: float, among: Any, **_: Any) -> None:
+    "ValueError that names the constant, unless its value is one of those that it may have."
+    if among is not None and value not in among:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, among))}")
+    if among is None and not (least <= value <= most and above < value < below):
+        low = f"above {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else ""
+        high = f"below {below:g}" if below < math.inf else f"at most {most:g}" if most < math.inf else ""
+        raise ValueError(f"{name}={value} must be {' and '.join(filter(None, (low, high)))}")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    "What the methods' configurations derive from: they are checked when they are made. ValueError for what cannot be."
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.metadata and not (value is None and f.default is None):
+                check_value(f.name, value, **f.metadata)
+
+
+def constants(config: Any) -> list[dict[str, Any]]:
+    "The constants of a configuration: name, value, and where the value is from."
+    return [
+        {"constant": f.name, "value": getattr(config, f.name), "source": f.metadata.get("source", "")}
+        for f in dataclasses.fields(config)
+    ]
+
+# %% ../nbs/04_training.ipynb #c0f19a04
+def typed(name: str, value: Any, kind: Any) -> Any:
+    "A value, or a text that stands for one, as a field of type `kind` has it; ValueError for another type."
+    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if isinstance(value, str) and (str not in kinds or value == "None" and types.NoneType in kinds):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            pass
+    if float in kinds and type(value) is int:
+        value = float(value)
+    if type(value) not in kinds and not (dataclasses.is_dataclass(value) and isinstance(value, kinds)):
+        names = " or ".join("None" if k is types.NoneType else k.__name__ for k in kinds)
+        raise ValueError(f"{name}={value!r} must be {names}")
+    return value
+
+
+def overridden(config: Any, changes: Mapping[str, Any]) -> Any:
+    """The configuration with other values; `outer.inner` names a field of an inner configuration. ValueError for a name that does
+    not exist, or a value that cannot be."""
+    hints, flat = get_type_hints(type(config)), dict[str, Any]()
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in changes.items():
+        outer, _, inner = name.partition(".")
+        look_up(outer, hints, f"constant of {type(config).__module__.rpartition('.')[2]}")
+        if inner:
+            nested.setdefault(outer, {})[inner] = value
+        else:
+            flat[outer] = typed(name, value, hints[outer])
+    for outer, inner_changes in nested.items():
+        within = flat.get(outer, getattr(config, outer))
+        if not dataclasses.is_dataclass(within):
+            raise ValueError(f"{outer} is {within!r}: it has no {next(iter(inner_changes))} to be set")
+        flat[outer] = overridden(within, inner_changes)
+    return dataclasses.replace(config, **flat)
+
 # %% ../nbs/04_training.ipynb #e87f71b1
 @dataclass
 class History:
-    "What was measured when: one dict for each interval, with the `step` after which it was taken."
+    "The evaluations of a run: one dict for each, with the `step` after which it was made."
 
     rows: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
@@ -418,43 +486,33 @@ class History:
         return self.rows[-1][name]
 
 
-Measure = Callable[[Method, int], Mapping[str, float]]
+Evaluator = Callable[[Method, int], Mapping[str, float]]
 
 # %% ../nbs/04_training.ipynb #ab4fc54a
 PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long, on what, and how a run goes. `every`: steps between measurements (and checkpoints); 0 for ten times a run.
-    `stream`: leave the images where they are and read batches ahead; `auto`: if they do not fit. `show`: a progress bar;
-    `tell`: called every few steps with the number of steps done and what was last measured."""
+class Options:
+    """How a training goes, whatever the method. `n_evals`: evaluations (and checkpoints) in a run. `stream`: leave the images
+    where they are, and read ahead; `auto`: if they do not fit. `progress`: a progress bar. `report`: called every few steps with
+    the number of steps done and the last evaluation. ValueError for an option that cannot be."""
 
-    steps: int
-    batch_size: int = 64
-    seed: int = 0
     device: str = "auto"
     precision: str = "auto"
     capture: str = "no"
-    every: int = 0
+    n_evals: int = 10
     checkpoint: Path | None = None
     stream: str = "auto"
-    show: bool = True
-    tell: Callable[[int, Mapping[str, float]], None] | None = None
+    progress: bool = True
+    report: Callable[[int, Mapping[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision={self.precision!r} is not one of {', '.join(PRECISIONS)}")
-        for name, known in (("capture", ("yes", "no")), ("stream", ("auto", "yes", "no"))):
+        if self.n_evals < 1:
+            raise ValueError(f"n_evals={self.n_evals} must be at least 1")
+        for name, known in (("precision", PRECISIONS), ("capture", ("yes", "no")), ("stream", ("auto", "yes", "no"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
-
-    @property
-    def interval(self) -> int:
-        return self.every or max(1, self.steps // 10)
 
 # %% ../nbs/04_training.ipynb #d24f1940
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
@@ -462,12 +520,12 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     return PRECISIONS[name] or (torch.bfloat16 if device.type == "cuda" else torch.float32)
 
 
-def pick_engine(plan: Plan, method: Method, device: torch.device) -> Eager:
+def pick_stepper(options: Options, method: Method, device: torch.device) -> Eager:
     "An eager step, or a captured one where that is asked for; ValueError if it is, and there is no GPU."
-    if plan.capture == "yes" and device.type != "cuda":
+    if options.capture == "yes" and device.type != "cuda":
         raise ValueError("capture='yes' needs a CUDA device: leave capture='no'")
-    engine = Captured if plan.capture == "yes" else Eager
-    return engine(method, pick_precision(plan.precision, device), device)
+    stepper = Captured if options.capture == "yes" else Eager
+    return stepper(method, pick_precision(options.precision, device), device)
 
 # %% ../nbs/04_training.ipynb #a6dd9832
 @contextlib.contextmanager
@@ -508,23 +566,20 @@ def place_in(step: int, stages: Sequence[int]) -> tuple[int, int]:
     raise ValueError(f"step {sum(stages) + step} of {sum(stages)}")
 
 # %% ../nbs/04_training.ipynb #4638072c
-SHOWN = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
-WARNING = "warning "  # what the name of a warning in the history starts with
-
-
-class Run:
+class Loop:
     "A method being trained: `samplers` give batch `k` of the labelled and the unlabelled domain."
 
     def __init__(
-        self, method: Method, samplers: Sequence[Callable[[int], Batch]], plan: Plan, identity: Mapping[str, Any],
-        measure: Measure,
+        self, method: Method, samplers: Sequence[Callable[[int], Batch]], steps: int, options: Options,
+        identity: Mapping[str, Any], evaluator: Evaluator,
     ):  # fmt: skip
-        self.method, self.plan, self.identity, self.measure = method, plan, dict(identity), measure
-        self.device, self.samplers = next(method.parameters()).device, samplers
-        self.stages = tuple(method.stages or (plan.steps,))
-        if sum(self.stages) != plan.steps:
-            raise ValueError(f"stages of {self.stages} steps do not add up to the plan's {plan.steps}")
-        self.stage, self.engine = 0, pick_engine(plan, method, self.device)
+        self.method, self.steps, self.options = method, steps, options
+        self.identity, self.evaluator = dict(identity), evaluator
+        self.device, self.samplers = device_of(method), samplers
+        self.stages = tuple(method.stages or (steps,))
+        if sum(self.stages) != steps:
+            raise ValueError(f"stages of {self.stages} steps do not add up to {steps}")
+        self.stage, self.stepper = 0, pick_stepper(options, method, self.device)
         self.done, self.history, self.sums = 0, History(), dict[str, Tensor]()
 
     def enter(self, stage: int) -> None:
@@ -532,7 +587,7 @@ class Run:
         for i in range(self.stage + 1, stage + 1):
             with torch.device(self.device):
                 self.method.begin(i)
-            self.stage, self.engine = i, pick_engine(self.plan, self.method, self.device)
+            self.stage, self.stepper = i, pick_stepper(self.options, self.method, self.device)
 
     def step(self) -> None:
         "One update; losses are added up on the device, unread."
@@ -540,13 +595,13 @@ class Run:
         self.enter(stage)
         progress = torch.full((), k / self.stages[stage], device=self.device)
         labelled, unlabelled = (sampler(self.done) for sampler in self.samplers)
-        for name, value in self.engine(labelled, unlabelled, progress).items():
+        for name, value in self.stepper(labelled, unlabelled, progress).items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
         self.done += 1
 
     def go(self) -> History:
-        "Run to the end of the plan, showing progress; an interrupt is passed on when the run is saved."
-        with tqdm(total=self.plan.steps, initial=self.done, disable=not self.plan.show, leave=False, mininterval=1) as bar:
+        "Run to the end, showing progress; an interrupt is passed on when all is saved."
+        with tqdm(total=self.steps, initial=self.done, disable=not self.options.progress, leave=False, mininterval=1) as bar:
             try:
                 advance(self, bar)
             except KeyboardInterrupt:
@@ -555,45 +610,52 @@ class Run:
         return self.history
 
 # %% ../nbs/04_training.ipynb #e1776796
-def interval_ends(run: Run) -> bool:
+WARNING = "warning "  # what the name of a warning in the history starts with
+
+
+def interval_ends(loop: Loop) -> bool:
     "After every interval, and at the end of each stage."
-    ended = {sum(run.stages[: i + 1]) for i in range(len(run.stages))}
-    return run.done % run.plan.interval == 0 or run.done in ended
+    interval = max(1, loop.steps // loop.options.n_evals)
+    ended = {sum(loop.stages[: i + 1]) for i in range(len(loop.stages))}
+    return loop.done % interval == 0 or loop.done in ended
 
 
-def mean_losses(run: Run) -> dict[str, float]:
+def mean_losses(loop: Loop) -> dict[str, float]:
     "The losses since the last time, as means. FloatingPointError when one is not finite."
-    since = run.done - (int(run.history.rows[-1]["step"]) if run.history.rows else 0)
-    means, run.sums = {k: v.item() / since for k, v in run.sums.items()}, {}
+    since = loop.done - (int(loop.history.rows[-1]["step"]) if loop.history.rows else 0)
+    means, loop.sums = {k: v.item() / since for k, v in loop.sums.items()}, {}
     broken = [k for k, v in means.items() if not math.isfinite(v)]
     if broken:
-        raise FloatingPointError(f"{', '.join(broken)} is not finite at step {run.done}: lower the learning rate")
+        raise FloatingPointError(f"{', '.join(broken)} is not finite at step {loop.done}: lower the learning rate")
     return means
 
 
-def note(run: Run) -> dict[str, float]:
-    "Read the losses, measure, ask for warnings, remember."
-    row = {"step": run.done, **mean_losses(run)}
-    row |= {WARNING + name: float(found) for name, found in run.method.warnings(row).items()}
-    with evaluating(run.method):
-        row.update(run.measure(run.method, run.done))
-    run.history.rows.append(row)
+def note(loop: Loop) -> dict[str, float]:
+    "Read the losses, evaluate, ask for warnings, remember."
+    row = {"step": loop.done, **mean_losses(loop)}
+    row |= {WARNING + name: float(found) for name, found in loop.method.warnings(row).items()}
+    with evaluating(loop.method):
+        row.update(loop.evaluator(loop.method, loop.done))
+    loop.history.rows.append(row)
     return row
 
 # %% ../nbs/04_training.ipynb #cfd15aa3
-def advance(run: Run, bar: tqdm) -> None:
-    "Step until the plan is done."
-    started, before = time.perf_counter(), run.history.seconds
-    while run.done < run.plan.steps:
+SHOWN = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
+
+
+def advance(loop: Loop, bar: tqdm) -> None:
+    "Step until all is done."
+    started, before = time.perf_counter(), loop.history.seconds
+    while loop.done < loop.steps:
         with uninterrupted():
-            run.step()
-            if interval_ends(run):
-                bar.set_postfix_str(summary(note(run)))
-                run.history.seconds = before + time.perf_counter() - started
-                save(run)
+            loop.step()
+            if interval_ends(loop):
+                bar.set_postfix_str(summary(note(loop)))
+                loop.history.seconds = before + time.perf_counter() - started
+                save(loop)
         bar.update()
-        if run.plan.tell and (run.done % 20 == 0 or run.done == run.plan.steps):
-            run.plan.tell(run.done, run.history.rows[-1] if run.history.rows else {})
+        if loop.options.report and (loop.done % 20 == 0 or loop.done == loop.steps):
+            loop.options.report(loop.done, loop.history.rows[-1] if loop.history.rows else {})
 
 
 def summary(row: Mapping[str, float]) -> str:
@@ -606,32 +668,32 @@ def warned(row: Mapping[str, float]) -> list[str]:
     return [f"{k.removeprefix(WARNING)}!" for k, v in row.items() if k.startswith(WARNING) and v]
 
 # %% ../nbs/04_training.ipynb #3f66f49a
-def save(run: Run) -> None:
-    "Write a checkpoint, if the plan names a path: all that the run's future depends on."
-    if run.plan.checkpoint is None:
+def save(loop: Loop) -> None:
+    "Write a checkpoint, if the options name a path: all that the run's future depends on."
+    if loop.options.checkpoint is None:
         return
     state = {
-        "identity": run.identity, "done": run.done, "history": run.history.rows, "seconds": run.history.seconds,
-        "sums": run.sums, "method": run.method.state_dict(), "random": random_state(),
-        "optimisers": [o.state_dict() for o in run.method.optimisers],
+        "identity": loop.identity, "done": loop.done, "history": loop.history.rows, "seconds": loop.history.seconds,
+        "sums": loop.sums, "method": loop.method.state_dict(), "random": random_state(),
+        "optimisers": [o.state_dict() for o in loop.method.optimisers],
     }  # fmt: skip
-    write_atomically(run.plan.checkpoint, lambda path: torch.save(state, path))
+    write_atomically(loop.options.checkpoint, lambda path: torch.save(state, path))
 
 
-def restore(run: Run) -> None:
-    "Go back to the checkpoint, if there is one; WrongCheckpoint if it is of another run."
-    path = run.plan.checkpoint
+def restore(loop: Loop) -> None:
+    "Go back to the checkpoint, if there is one; WrongCheckpoint if it is of another loop."
+    path = loop.options.checkpoint
     if path is None or not path.exists():
         return
-    state = torch.load(path, map_location=run.device, weights_only=True)
-    check_identity(state["identity"], run.identity, path)
-    run.enter(place_in(max(state["done"] - 1, 0), run.stages)[0])
-    run.method.load_state_dict(state["method"])
-    for optimiser, saved in zip(run.method.optimisers, state["optimisers"], strict=True):
+    state = torch.load(path, map_location=loop.device, weights_only=True)
+    check_identity(state["identity"], loop.identity, path)
+    loop.enter(place_in(max(state["done"] - 1, 0), loop.stages)[0])
+    loop.method.load_state_dict(state["method"])
+    for optimiser, saved in zip(loop.method.optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(saved)
     set_random_state({k: v.cpu() if isinstance(v, Tensor) else [s.cpu() for s in v] for k, v in state["random"].items()})
-    run.done, run.sums = state["done"], state["sums"]
-    run.history = History(state["history"], state["seconds"])
+    loop.done, loop.sums = state["done"], state["sums"]
+    loop.history = History(state["history"], state["seconds"])
 
 # %% ../nbs/04_training.ipynb #e5069d34
 @dataclass
@@ -650,16 +712,16 @@ class Model:
         "Matched images in batches, on the method's device, with the method in evaluation mode."
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ValueError(f"images are {images.dtype} {tuple(images.shape)}: expected uint8 (N,C,H,W)")
-        device = next(self.method.parameters()).device
+        device = device_of(self.method)
         with evaluating(self.method):
             yield from (self.task.matched(part.to(device)) for part in images.split(size))
 
-    def look(self, images: Tensor, domain: int = 1) -> Look:
+    def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
         "Logits, hidden features and domain logits of uint8 images (N,C,H,W), in one pass."
-        looks = [self.method.look(part, domain) for part in self.batches(images)]
+        found = [self.method.outputs(part, domain) for part in self.batches(images)]
         gather = lambda parts: torch.cat([p.float().cpu() for p in parts])
-        judged = None if looks[0].domain_logit is None else gather([x.domain_logit for x in looks])
-        return Look(gather([x.logits for x in looks]), gather([x.hidden for x in looks]), judged)
+        logits, hidden, domain_logits = zip(*found)
+        return Outputs(gather(logits), gather(hidden), None if domain_logits[0] is None else gather(domain_logits))
 
     def logits(self, images: Tensor, domain: int = 1) -> Tensor:
         "uint8 (N,C,H,W) to float (N, classes); `domain` 1: images like the unlabelled ones, 0: like the labelled ones."
@@ -674,19 +736,18 @@ class Model:
         return self.map(lambda x: self.method.features(x, domain, layer), images)
 
 # %% ../nbs/04_training.ipynb #edfd0a96
-def test_accuracy(task: Task) -> Measure:
-    """Measures `accuracy` on the whole test set (a fraction), and `labelled accuracy` on the whole of the labelled domain's own
-    test set; neither where the labels are of another list of classes than what the method predicts."""
-    domains = {"accuracy": (task.test, 1), "labelled accuracy": (task.labelled_test, 0)}
+def test_accuracy(task: Task) -> Evaluator:
+    """Evaluates `accuracy` on the whole test set (a fraction), and `source_accuracy` on the whole of the labelled domain's own
+    test set; neither where the labels are of another list of classes than what the method predicts, or of several at once."""
+    tests = {"accuracy": (task.test, task.test_domain), "source_accuracy": (task.labelled_test, 0)}
+    comparable = lambda d: d is not None and d.classes == task.labelled.classes and not d.multilabel
 
-    def measure(method: Method, step: int) -> dict[str, float]:
-        model, scores = Model(method, task, History()), {}
-        for name, (domain, d) in domains.items():
-            if domain is not None and domain.labels is not None and domain.classes == task.labelled.classes:
-                scores[name] = (model.predict(domain.images, d) == domain.labels).double().mean().item()
-        return scores
+    def evaluate(method: Method, step: int) -> dict[str, float]:
+        model = Model(method, task, History())
+        correct = lambda d, domain: (model.predict(d.images, domain) == d.labels).double().mean().item()
+        return {name: correct(d, domain) for name, (d, domain) in tests.items() if comparable(d)}
 
-    return measure
+    return evaluate
 
 # %% ../nbs/04_training.ipynb #766c8d07
 def config_values(config: Any) -> dict[str, Any]:
@@ -711,37 +772,40 @@ def deterministic() -> Iterator[None]:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
 
 
-def prepare(task: Task, plan: Plan, device: torch.device) -> tuple[Task, list[Callable[[int], Batch]]]:
+def prepare(
+    task: Task, config: Any, seed: int, options: Options, device: torch.device
+) -> tuple[Task, list[Callable[[int], Batch]]]:  # fmt: skip
     "What a method may see, and where its batches come from: the device's memory, or (where that is too small) a stream."
-    pair = (task.labelled, task.unlabelled)
-    if plan.stream == "yes" or (plan.stream == "auto" and any(too_large(d, task, device) for d in pair)):
-        seen = task.visible()
-        return seen, [StreamedSampler(d, task, plan, s, device) for s, d in enumerate((seen.labelled, seen.unlabelled))]
-    seen = load(task, device)
-    return seen, [Sampler(d, plan.batch_size, plan.seed, s) for s, d in enumerate((seen.labelled, seen.unlabelled))]
+    streamed = any(too_large(d, task, device) for d in (task.labelled, task.unlabelled))
+    streamed = streamed if options.stream == "auto" else options.stream == "yes"
+    seen = task.visible() if streamed else load(task, device)
+    samplers = [Sampler(d, config.batch_size, seed, s) for s, d in enumerate((seen.labelled, seen.unlabelled))]
+    ahead = lambda sampler: StreamedSampler(sampler, task, config.steps, device) if streamed else sampler
+    return seen, [ahead(sampler) for sampler in samplers]
 
 # %% ../nbs/04_training.ipynb #ed7cd368
 def fit(
-    build: Callable[[Task, Any], Method], task: Task, config: Any, plan: Plan, measure: Measure | None = None
-) -> Model:
-    """Train `build(visible task, config)` according to `plan`. One seed fixes the run; global random state is left alone.
-    A checkpoint knows the task by content. Raises ValueError for bad input before any work, WrongCheckpoint,
-    FloatingPointError when a loss is not finite."""
-    device = pick_device(plan.device)
+    build: Callable[[Task, Any], Method], task: Task, config: Any, seed: int = 0, options: Options = Options(),
+    evaluator: Evaluator | None = None,
+) -> Model:  # fmt: skip
+    """Train `build(visible task, config)` for `config.steps` on batches of `config.batch_size`. One seed fixes the run; global
+    random state is left alone. A checkpoint knows the task by content. Raises ValueError for bad input before any work,
+    WrongCheckpoint, FloatingPointError when a loss is not finite."""
+    device = pick_device(options.device)
     identity = {
-        **config_values(config), "method": build.__name__, "task": task.name, "size": task.size, "steps": plan.steps,
-        "batch_size": plan.batch_size, "seed": plan.seed, "precision": str(pick_precision(plan.precision, device)),
-        "device": device.type, "data": content(task) if plan.checkpoint else "",
+        **config_values(config), "method": build.__name__, "task": task.name, "size": task.size, "seed": seed,
+        "precision": str(pick_precision(options.precision, device)), "device": device.type,
+        "data": content(task) if options.checkpoint else "",
     }  # fmt: skip
     current = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
     with torch.random.fork_rng(enabled=True), deterministic(), current:
-        torch.manual_seed(seed_for(plan.seed, 2))
-        seen, samplers = prepare(task, plan, device)
+        torch.manual_seed(seed_for(seed, 2))
+        seen, samplers = prepare(task, config, seed, options, device)
         with torch.device(device):  # made where it will be trained: optimisers and their rates, too
             method = build(seen, config).to(memory_format=torch.channels_last).train()
-        run = Run(method, samplers, plan, identity, measure or test_accuracy(task))
-        restore(run)
-        history = run.go()
+        loop = Loop(method, samplers, config.steps, options, identity, evaluator or test_accuracy(task))
+        restore(loop)
+        history = loop.go()
     return Model(method.eval(), task, history)
 
 # %% ../nbs/04_training.ipynb #1371219f

@@ -151,7 +151,7 @@ def split_setting(text: str) -> tuple[str, str]:
 def say_made(made: int, asked: int, out: Path) -> None:
     "Say how many runs were made."
     if made:
-        print(f"{made} runs made now, recorded in {out}.\n")
+        print(f"Runs made now: {made}, recorded in {out}.\n")
     else:
         print(f"All {asked} runs are recorded in {out}: nothing to do. To repeat them, give another --out.\n")
 

@@ -13,7 +13,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 # %% auto #0
 __all__ = ['VIEWS', 'uniform', 'resampled', 'random_affine', 'jitter', 'cut_out', 'random_crop', 'flip', 'grey', 'colour_jitter',
-           'digit_view', 'photo_view', 'moved_view']
+           'digit_view', 'photo_view', 'moved_view', 'rescaled_view']
 
 # %% ../nbs/03_augment.ipynb #1eedf237
 def uniform(n: int, low: float, high: float, like: Tensor, *rest: int) -> Tensor:
@@ -103,6 +103,12 @@ def moved_view(x: Tensor) -> Tensor:
     return flip(random_affine(x, 0.0, 0.0, 0.125))
 
 
+def rescaled_view(x: Tensor) -> Tensor:
+    "Photographs (N,C,H,W): a part of at least half of the area, scaled to the whole, and mirrored (SUPREME, section 4)."
+    return flip(random_crop(x, 0.5))
+
+
 VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x, "digit": digit_view, "photo": photo_view, "moved": moved_view,
+    "rescaled": rescaled_view,
 }  # fmt: skip

@@ -27,6 +27,7 @@ from transfer_nb import (
     metric_transfer,
     metric_transfer_tables,
     pretext,
+    supreme_tables,
     training,
 )
 from .augment import digit_view
@@ -36,14 +37,18 @@ from .runs import Records, Run, Settings, execute, frame, method_module, methods
 from .training import overridden
 
 # %% auto #0
-__all__ = ['TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'write_figures', 'Folders', 'Making',
+__all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'write_figures', 'Folders', 'Making',
            'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'all_runs', 'show', 'RunsCommand',
            'DataCommand', 'ReproduceCommand', 'steps_per_second', 'wait', 'to_device', 'loader_batches', 'bench_loop',
            'many_digits', 'bench_propagation', 'BenchCommand', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
-TABLES: dict[str, Table] = dann_tables.TABLES | fan_tables.TABLES | metric_transfer_tables.TABLES
-FIGURES = (dann_tables.dann_figures, fan_tables.fan_figures, metric_transfer_tables.metric_transfer_figures)
+PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables)
+TABLES: dict[str, Table] = {name: table for paper in PAPERS for name, table in paper.TABLES.items()}
+FIGURES = (
+    dann_tables.dann_figures, fan_tables.fan_figures, metric_transfer_tables.metric_transfer_figures,
+    supreme_tables.supreme_figures,
+)  # fmt: skip
 
 
 def write_figures(out: Path, preset: str, folder: Path) -> list[Path]:
@@ -139,7 +144,7 @@ class RunCommand:
         else:
             print(runs_text(Records(settings.out), [run.key for run in runs]))
 
-
+# %% ../nbs/60_command_line.ipynb #60b0001b
 def split_setting(text: str) -> tuple[str, str]:
     "Name and value of `name=value`; ValueError for anything else."
     name, equals, value = text.partition("=")
@@ -203,7 +208,7 @@ def show(table: Table, records: Records, preset: str, score: str = "", pick: str
     for column in table.preset(preset).columns if table.name.endswith(".choices") and form == "markdown" else ():
         print(choices_text(table, records, preset, column), end="\n\n")
 
-
+# %% ../nbs/60_command_line.ipynb #60b0002b
 @dataclass(frozen=True)
 class RunsCommand:
     "Show all records: one line a run."
@@ -356,7 +361,7 @@ def bench_propagation(counts: Sequence[int], device: str, where: Folders) -> Non
     new = pd.concat([*old, pd.DataFrame(lines).round(6)])
     datasets.write_atomically(path, lambda p: new.to_csv(p, index=False, float_format="%.4g"))
 
-
+# %% ../nbs/60_command_line.ipynb #60b0003b
 @dataclass(frozen=True)
 class BenchCommand:
     "How fast the training loop is here, or label propagation."

@@ -101,7 +101,7 @@ def contrast(images: Tensor) -> Tensor:
     "The standard deviation of the pixels of each image (N,C,H,W), as (N,1,1,1)."
     return images.flatten(1).std(1, correction=0)[:, None, None, None]
 
-
+# %% ../nbs/34_consistency.ipynb #34b0001b
 class Consistency(Method):
     "`supervised`: the labelled images alone. The others derive from it, and say who has to agree with whom."
 

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .domains import Domain, Task, drawn, look_up, matched
+from .domains import Domain, Task, drawn, look_up, matched, of_classes
 
 # %% auto #0
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
@@ -458,6 +458,8 @@ class TaskSpec:
     most: Mapping[str, int] = field(default_factory=dict)  # training images of a domain, where a protocol draws some of them
     metric: str = ""  # the domain that a metric is learned on, where it is a third one
     test_domain: int = 1  # which domain the test set is of: 1 the unlabelled, 0 the labelled one
+    known: int = 0  # so many first classes are labelled, and the others have to be found (SUPREME); 0: all
+    new: int = 0  # only so many last classes are to be found; 0: all others
     kind: str = ""  # of its evaluation, where the task does not derive it
 
 # %% ../nbs/05_datasets.ipynb #dcfa828e
@@ -546,6 +548,13 @@ _DIGIT_PAIRS = [
     ("svhn", "mnist"),
     ("mnist", "svhn"),
 ]
+_SPLIT = [  # of one set: classes that are labelled, and the last ones, which have to be found
+    ("mnist", "mnist", GREY28, 5, 5, ", small"), ("usps", "usps", GREY28, 5, 5, ", small"),
+    ("gtsrb", "gtsrb", RGB32, 33, 10, ", ours"), ("cifar10", "cifar10", RGB32, 5, 5, ", table 1"),
+    ("cifar100", "cifar100", RGB32, 80, 10, ", table 1"), ("svhn", "svhn", RGB32, 5, 5, ", table 1"),
+    ("svhn10k", "svhn10k", RGB32, 5, 5, ", table 1 on 10,000 digits"),
+    ("tiny", "tiny_imagenet", RGB32, 170, 30, ", for ImageNet's column"),
+]  # fmt: skip
 _TASK_SPECS = [
     TaskSpec("mnist-mnistm", "mnist", "mnistm", (3, 28, 28), "pad", ("sample", "full"), "DANN, table 1"),
     TaskSpec("digits-mnist", "digits", "mnist", (1, 28, 28), "stretch", ("sample",), "small, for trials"),
@@ -568,6 +577,9 @@ _TASK_SPECS = [
     TaskSpec("cifar10-cinic10", "cifar10", "cinic10", RGB32, about="stands in for the private sets of FAN, section 4.2"),
     *(TaskSpec(f"{a}-{b}", a, b, (3, 96, 96), about="Office-Caltech-10, transductive: the test set is the whole target")
       for a in _OFFICE for b in _OFFICE if a != b),
+    *(TaskSpec(f"{name}-{known}to{new}", d, d, shape, "stretch", ("sample", "full") if d == "mnist" else ("full",),
+               f"SUPREME{where}: {known} classes labelled, {new} others to be found", known=known, new=new)
+      for name, d, shape, known, new, where in _SPLIT),
 ]  # fmt: skip
 TASKS: dict[str, TaskSpec] = {t.name: t for t in _TASK_SPECS}
 
@@ -639,6 +651,10 @@ def task(name: str, size: str = "sample", data: str | Path | None = None) -> Tas
     pair = spec.labelled, spec.unlabelled
     labelled, target = (drawn(domain(d, "train", size, data), spec.most.get(d)) for d in pair)
     held_out = [domain(d, "test", size, data) if "test" in _splits(DOMAINS[d], size) else None for d in pair]
+    if spec.known:  # `new` classes of the same set are the unlabelled domain, with a list of their own
+        lists = labelled.classes[: spec.known], target.classes[-spec.new :]
+        labelled, target = of_classes(labelled, lists[0]), of_classes(target, lists[1])
+        held_out = [d and of_classes(d, c) for d, c in zip(held_out, lists)]
     test, labelled_test = (held_out[1] or target, held_out[0]) if spec.test_domain else (held_out[0], None)
     metric = domain(spec.metric, "train", size, data) if spec.metric else None
     return Task(

@@ -23,7 +23,7 @@ from torch import Tensor
 # %% auto #0
 __all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'by_name', 'split_domain', 'drawn',
            'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
-           'check_task', 'match_classes', 'kind_of', 'Task', 'digests', 'unseen', 'revealed', 'on_target',
+           'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
            'semi_supervised', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order', 'as_labels',
            'is_image', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task', 'nearest',
            'look_up']
@@ -348,6 +348,16 @@ class Task:
 
     def semi_supervised(self, n: int, seed: int = 0) -> Task:
         return semi_supervised(self, n, seed)
+
+# %% ../nbs/00_domains.ipynb #c1a55e11
+def of_classes(d: Domain, classes: Sequence[str]) -> Domain:
+    "The images of some classes, with these as its list. ValueError for a class that `d` does not list, or has no image of."
+    need_one_class(d, "of_classes")
+    _need_labels(d, "a domain that is divided by its classes")
+    if absent := [c for c in classes if c not in present(d)]:
+        raise ValueError(f"{d.name} has no image of class {absent[0]!r}")
+    kept = torch.tensor([c in set(classes) for c in d.classes])
+    return by_name(d.subset(kept[d.labels.cpu()]), classes)  # type: ignore[union-attr]
 
 # %% ../nbs/00_domains.ipynb #7e57aa02
 def digests(images: Tensor) -> list[bytes]:

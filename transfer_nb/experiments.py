@@ -257,7 +257,7 @@ def time_text(seconds: Iterable[float]) -> str:
     low, high = (round(f(found) / scale) for f in (min, max))
     return f"{low} {unit}" if low == high else f"{low}–{high} {unit}"
 
-
+# %% ../nbs/09_experiments.ipynb #09b0002b
 def wide(table: Table, lines: Any) -> Any:
     "The frame as it is printed: a line for each row, for each task the paper's number and ours, and the time of a run."
     import pandas as pd
@@ -279,7 +279,7 @@ def wide(table: Table, lines: Any) -> Any:
     header = ["", *(name for c in columns for name in names(c)), "time of a run"]
     return pd.DataFrame([line(r) for r in table.rows if any(k == r.id for k, _ in cells)], columns=header)
 
-
+# %% ../nbs/09_experiments.ipynb #09b0001b
 def notes(table: Table, lines: Any, preset: str) -> list[str]:
     "What the reader must know: seeds, steps and hardware of the runs, and how protocols differ."
     found = ["Ours: mean ± standard deviation (number of seeds)."]

@@ -25,9 +25,10 @@ P = ParamSpec("P")
 
 # %% auto #0
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
-           'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve',
-           'line_colours', 'principal_components', 'tsne', 'scatter', 'legend', 'tsne_panels', 'class_colours',
-           'with_gaps', 'block_start', 'curves', 'end_labels', 'from_table', 'beside_paper']
+           'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'cluster_grid',
+           'calibration_curve', 'line_colours', 'principal_components', 'tsne', 'scatter', 'legend', 'tsne_panels',
+           'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels', 'from_table',
+           'beside_paper']
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
@@ -170,6 +171,32 @@ def reliability_grid(images: Any, predicted: Any, labels: Any, confidence: Any, 
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     return fig
 
+# %% ../nbs/08_figures.ipynb #08a00002
+@styled
+def cluster_grid(
+    images: Any, cluster: Any, confidence: Any, labels: Any = None, matched: Mapping[int, int] | None = None,
+    names: Sequence[str] | None = None, columns: int = 12, size: float = 0.75,
+) -> Figure:  # fmt: skip
+    """A row for each cluster: its uint8 images (N,C,H,W) from the surest to the least sure. `cluster`, `confidence`: (N,). With
+    `labels` (N,) and the class that each cluster is `matched` with, mistakes are framed, and titled by the `names` of their
+    classes; the other titles are confidences."""
+    pictures, cluster, confidence = as_pictures(images), array(cluster), array(confidence)
+    name = lambda c: names[c] if names else str(c)
+    found = np.unique(cluster)
+    fig, axes = panels_of(len(found), columns, columns * size + 1.2, len(found) * (size + 0.2))
+    for row, k in zip(axes, found):
+        of = (matched or {}).get(int(k))
+        members = np.flatnonzero(cluster == k)
+        members = members[np.argsort(-confidence[members], kind="stable")][:columns]
+        for ax in row[len(members) :]:
+            ax.axis("off")
+        for ax, i in zip(row, members):
+            wrong = labels is not None and array(labels)[i] != of
+            show_image(ax, pictures[i], name(array(labels)[i]) if wrong else f"{confidence[i]:.2f}", WRONG if wrong else None)
+        title = f"cluster {k}" if of is None else f"cluster {k}:\n{name(of)}"
+        row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+    return fig
+
 # %% ../nbs/08_figures.ipynb #596516c0
 @styled
 def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
@@ -268,6 +295,19 @@ def class_colours(count: int) -> np.ndarray:
     import seaborn as sns
 
     return np.array(PALETTE[:count] if count <= len(PALETTE) else sns.color_palette("husl", count).as_hex())
+
+# %% ../nbs/08_figures.ipynb #08a00004
+@styled
+def class_panels(panels: Sequence[tuple[Any, Any, Any]], names: Sequence[str] | None = None, size: float = 3.0) -> Figure:
+    "Maps of one domain side by side, coloured by class (SUPREME, figure 4). panels: (title, places (N,2), class ids (N,))."
+    palette = class_colours(max(int(array(p[2]).max()) for p in panels) + 1)
+    fig, axes = panels_of(1, len(panels), size * len(panels), size + 0.5)
+    for ax, (title, places, classes) in zip(axes[0], panels):
+        scatter(ax, array(places), palette[array(classes)])
+        ax.set_title(title)
+    known = names or [str(c) for c in range(len(palette))]
+    legend(fig, {name: (colour, "o") for name, colour in zip(known, palette)}, "outside lower center")
+    return fig
 
 # %% ../nbs/08_figures.ipynb #a3cea4de
 def with_gaps(values: Sequence[float], gap: float) -> list[float]:

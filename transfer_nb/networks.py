@@ -18,8 +18,9 @@ from torch import Tensor, nn
 __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means',
            'DomainBatchNorm', 'ReverseGradient', 'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected',
            'mnist_parts', 'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet',
-           'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'WideBlock', 'wide_resnet',
-           'four_convolutions', 'lenet_features', 'encoder', 'follow']
+           'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock',
+           'wide_resnet', 'four_convolutions', 'small_resnet18', 'vgg5', 'strided_convolutions', 'lenet_features',
+           'encoder', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -267,6 +268,11 @@ def dcgan_decoder(width: int, shape: tuple[int, int, int], filters: Sequence[int
     return nn.Sequential(*start, *doubled, nn.ConvTranspose2d(filters[-1], shape[0], 4, 2, 1))
 
 # %% ../nbs/02_networks.ipynb #c4b93482
+def to_unit(channels: int) -> Normalise:
+    "A layer that scales uint8 images to ±1."
+    return Normalise(torch.full((2, channels, 1, 1), 0.5), 2.0)
+
+
 class WideBlock(nn.Module):
     "Residual block of two 3×3 convolutions: (N,i,H,W) to (N,o,H/`stride`,W/`stride`)."
 
@@ -291,8 +297,7 @@ def wide_resnet(shape: tuple[int, int, int], depth: int = 28, width: int = 2) ->
         blocks = [WideBlock(i if n == 0 else o, o, 2 if n == 0 and group else 1) for n in range((depth - 4) // 6)]
         layers += blocks
     end = [nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    scale = Normalise(torch.full((2, shape[0], 1, 1), 0.5), 2.0)
-    return Stack(scale, nn.Conv2d(shape[0], 16, 3, 1, 1, bias=False), *layers, *end)
+    return Stack(to_unit(shape[0]), nn.Conv2d(shape[0], 16, 3, 1, 1, bias=False), *layers, *end)
 
 # %% ../nbs/02_networks.ipynb #f54e7156
 def four_convolutions(shape: tuple[int, int, int]) -> Stack:
@@ -300,17 +305,37 @@ def four_convolutions(shape: tuple[int, int, int]) -> Stack:
     widths = (shape[0], 64, 64, 64, 64)
     block = lambda i, o: (nn.Conv2d(i, o, 3, 1, 1), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
     blocks = [m for i, o in zip(widths, widths[1:]) for m in block(i, o)]
-    return Stack(Normalise(torch.full((2, shape[0], 1, 1), 0.5), 2.0), *blocks, nn.Flatten())
+    return Stack(to_unit(shape[0]), *blocks, nn.Flatten())
+
+# %% ../nbs/02_networks.ipynb #02a7e052
+def small_resnet18(shape: tuple[int, int, int]) -> Stack:
+    "ResNet-18 with a 3×3 stem: uint8 (N,C,H,W), scaled to ±1, to (N,512). SUPREME, section 4; DTC."
+    net = torchvision.models.resnet18(weights=None)
+    stem = [nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False), net.bn1, nn.ReLU()]
+    return Stack(to_unit(shape[0]), *stem, net.layer1, net.layer2, net.layer3, net.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
+def vgg5(shape: tuple[int, int, int], widths: Sequence[int] = (64, 128, 256, 512, 512)) -> Stack:
+    "Five 3×3 convolutions, each with pooling: uint8 (N,C,H,W), scaled to ±1, to (N,512·⌊H/32⌋·⌊W/32⌋). SUPREME, section 4; DTC."
+    block = lambda i, o: (nn.Conv2d(i, o, 3, 1, 1), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
+    return Stack(to_unit(shape[0]), *(m for i, o in zip((shape[0], *widths), widths) for m in block(i, o)), nn.Flatten())
+
+
+def strided_convolutions(shape: tuple[int, int, int], widths: Sequence[int] = (32, 64, 128), features: int = 128) -> Stack:
+    "Three convolutions with a stride of two, and a linear layer: uint8 (N,C,H,W), scaled to ±1, to (N, `features`). Ours."
+    block = lambda i, o: (nn.Conv2d(i, o, 3, 2, 1), nn.BatchNorm2d(o), nn.ReLU())
+    layers = Stack(to_unit(shape[0]), *(m for i, o in zip((shape[0], *widths), widths) for m in block(i, o)), nn.Flatten())
+    return Stack(*layers, nn.Linear(feature_width(layers, shape), features), nn.ReLU())
+
+# %% ../nbs/02_networks.ipynb #02a7e054
 def lenet_features(shape: tuple[int, int, int]) -> Stack:
     "FAN's LeNet up to its 500 features, with batch normalisation of the convolutions."
     return Stack(*lenet(shape, 1)[:-1])
 
 
 ENCODERS: dict[str, Callable[[tuple[int, int, int]], Stack]] = {
-    "lenet": lenet_features, "conv4": four_convolutions, "wrn-10-1": partial(wide_resnet, depth=10, width=1),
-    "wrn-28-2": wide_resnet, "wrn-28-10": partial(wide_resnet, width=10),
+    "lenet": lenet_features, "conv3": strided_convolutions, "conv4": four_convolutions, "vgg5": vgg5, "resnet18": small_resnet18,
+    "wrn-10-1": partial(wide_resnet, depth=10, width=1), "wrn-28-2": wide_resnet, "wrn-28-10": partial(wide_resnet, width=10),
 }  # fmt: skip
 
 

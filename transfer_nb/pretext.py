@@ -25,8 +25,9 @@ from .training import make_optimiser, set_lr
 # %% auto #0
 __all__ = ['PRETEXTS', 'CODE', 'evaluator', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination', 'neighbourhood_loss',
            'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy', 'maps', 'painter',
-           'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation', 'far_permutations', 'cut',
-           'Jigsaw', 'all_images', 'metric_task', 'neighbour_accuracy', 'NeighbourEvaluator', 'fit']
+           'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation', 'Classification',
+           'far_permutations', 'cut', 'Jigsaw', 'all_images', 'metric_task', 'neighbour_accuracy', 'NeighbourEvaluator',
+           'fit']
 
 # %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
@@ -137,7 +138,7 @@ class Remembering(Pretext):
         keep = self.config.memory
         self.bank.index_copy_(0, batch.position, normalize(keep * self.bank[batch.position] + (1 - keep) * self.seen))
 
-
+# %% ../nbs/32_pretext.ipynb #32b0001b
 class InstanceDiscrimination(Remembering):
     "Wu et al. 2018: descend -log P(i|x_i), equation (2), over all instances."
 
@@ -231,7 +232,7 @@ def painting_loss(logits: Tensor, channels: Tensor, bins: Tensor) -> Tensor:
     wanted = interpolate(channels, logits.shape[2:], mode="area").permute(0, 2, 3, 1)
     return soft_cross_entropy(logits.permute(0, 2, 3, 1), soft_bins(wanted, bins))
 
-
+# %% ../nbs/32_pretext.ipynb #32b0002b
 class Colorization(Pretext):
     "Zhang et al. 2016: the colours of an image from its brightness. The encoder reads grey images in all its channels."
 
@@ -323,6 +324,24 @@ class Rotation(Pretext):
 
 
 PRETEXTS["rotation"] = Rotation
+
+# %% ../nbs/32_pretext.ipynb #15fb0402
+class Classification(Pretext):
+    "A classifier of the labelled domain's classes."
+
+    supervised = True
+
+    def build(self, seen: Task) -> None:
+        "Also a linear classifier."
+        super().build(seen)
+        self.head = nn.Linear(self.width, len(seen.labelled.classes))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        "The cross-entropy of the classes."
+        return {"label loss": cross_entropy(self.head(self.encode(batch.images)).float(), batch.labels)}  # type: ignore[arg-type]
+
+
+PRETEXTS["classification"] = Classification
 
 # %% ../nbs/32_pretext.ipynb #3f531bd9
 @functools.cache

@@ -46,7 +46,7 @@ __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORM
            'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'configured', 'run_of',
            'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect',
            'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
-           'execute', 'carry_out', 'finish']
+           'check_tasks', 'execute', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -110,7 +110,7 @@ def content(task: Task) -> str:
     hidden = None if task.hidden_labels is None else hashlib.sha256(task.hidden_labels.cpu().numpy().tobytes()).hexdigest()
     return digest([domains.content(task), judged, hidden, task.kind, task.test_domain])
 
-
+# %% ../nbs/07_runs.ipynb #07b0001b
 @dataclass(frozen=True)
 class Run:
     """A method (the name of a module), its configuration, a task, a seed. `task`: a name of the registry, with its `size`, or a
@@ -246,9 +246,10 @@ class TaskEvaluator:
 
     def known(self, model: Model) -> dict[str, Any]:
         "What validators may know of a model."
-        source, target, train = (
-            model.outputs(x.images, d) for x, d in ((self.labelled, 0), (self.unlabelled, 1), (self.train, 0))
-        )
+        target = model.outputs(self.unlabelled.images, 1)
+        if self.task.kind == "clustering":  # its outputs have no names, so that no label can be compared with them
+            return dict(target_logits=target.logits, target_features=target.hidden)
+        source, train = (model.outputs(x.images, 0) for x in (self.labelled, self.train))
         single = self.labelled.labels is not None and self.labelled.labels.ndim == 1
         return dict(
             source_logits=source.logits, source_features=source.hidden, source_labels=self.labelled.labels if single else None,
@@ -278,9 +279,9 @@ def descriptors(model: Model, domain: Domain, d: int, layer: str = "hidden", mos
 
 
 def final_scores(model: Model, task: Task) -> dict[str, float]:
-    """What every run on a task with a held-out labelled set records: `a_distance`, the proxy A-distance of the features, between
-    held-out images of the labelled domain and the unlabelled ones."""
-    if task.labelled_test is None:
+    """What every run of a classification with a held-out labelled set records: `a_distance`, the proxy A-distance of the
+    features, between held-out images of the labelled domain and the unlabelled ones."""
+    if task.labelled_test is None or task.kind == "clustering":
         return {}
     held_out, _ = descriptors(model, task.labelled_test, 0, "features", 2000)
     unlabelled, _ = descriptors(model, task.unlabelled, 1, "features", 2000)
@@ -346,7 +347,7 @@ def append_line(path: Path, line: str) -> None:
             what = f"{path} could not be written ({error.strerror}): make room, and give the same command again; the run is kept"
             raise OSError(error.errno, what) from error
 
-
+# %% ../nbs/07_runs.ipynb #07b0002b
 class Records:
     "The records in a folder, the arrays beside them, and the state of runs that are not done or that others need."
 
@@ -393,7 +394,7 @@ class Records:
             what = f"records cannot be written to {self.folder} ({error.strerror}): choose another folder with --out"
             raise OSError(error.errno, what) from error
 
-
+# %% ../nbs/07_runs.ipynb #07b0005b
 def save_arrays(path: Path, arrays: Arrays) -> None:
     "Write a compressed `.npz` file to exactly this path (`numpy.savez` given a name would append a suffix to it)."
     with path.open("wb") as file:
@@ -578,7 +579,7 @@ class LocalEngine:
         "Cancel what waits, and end the workers."
         self.pool.shutdown(wait=not self.running, cancel_futures=True)
 
-
+# %% ../nbs/07_runs.ipynb #07b0003b
 class RayEngine:
     "Workers of a Ray cluster (`pip install transfer_nb[ray]`); every node finds the data and the folder `out` in the same place."
 
@@ -702,15 +703,29 @@ class RunsFailed(RuntimeError):
     "Some runs failed; the others are recorded."
 
 
+def check_tasks(runs: Iterable[Run], data: Any = None) -> None:
+    """Load each task once, so that a set that is missing is found now, not in an hour; and let the methods that have a function
+    `check(task, config)` look at theirs, before anything is made that they need. Raises what these raise."""
+    todo = list(runs)
+    named = {(r.task, r.size): None for r in todo if isinstance(r.task, str)}
+    for name, size in named:
+        task = datasets.task(name, size, data)
+        for run in (r for r in todo if (r.task, r.size) == (name, size) and hasattr(r.module, "check")):
+            run.module.check(varied(task, run.variant), run.config)
+    for run in todo:
+        if isinstance(run.task, Task) and hasattr(run.module, "check"):
+            run.module.check(varied(run.task, run.variant), run.config)
+
+
 def execute(runs: Sequence[Run], settings: Settings) -> int:
-    """Make the runs that are not recorded yet, and what they need, and record each as it ends; the number of runs made. Missing
-    data and an unwritable folder are found before the first one starts. RunsFailed, at the end, if some failed."""
+    """Make the runs that are not recorded yet, and what they need, and record each as it ends; the number of runs made. An
+    unwritable folder, and what `check_tasks` finds, are raised before the first one starts; RunsFailed, at the end, if some
+    failed."""
     make = domains.look_up(settings.engine, ENGINES, "engine")
     records = Records(settings.out)
     records.check_writable()
     todo = plan(runs, records)
-    for task, size in sorted({(r.task, r.size) for r in todo.values() if isinstance(r.task, str)}):
-        datasets.task(task, size, settings.data)  # a set that is missing is found here, not in an hour
+    check_tasks(todo.values(), settings.data)
     if not todo:
         return 0
     schedule, engine, progress = Schedule(todo), make(settings), Progress(todo)
@@ -724,7 +739,7 @@ def execute(runs: Sequence[Run], settings: Settings) -> int:
         raise RunsFailed(f"{len(schedule.failed)} of {len(todo)} runs failed, the others are recorded:\n{lines}")
     return len(todo)
 
-
+# %% ../nbs/07_runs.ipynb #07b0004b
 def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Records) -> None:
     "Submit what is ready, record what is done, until nothing is left."
     while schedule.waiting or schedule.running:

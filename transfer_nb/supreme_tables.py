@@ -52,7 +52,10 @@ DIGITS_NOTE = (
 )
 CPU = both(PRETRAINED | {"view": "digit", "pretraining.steps": 1500, "steps": 2000, "batch_size": 64})
 CPU_NOTE = "cpu: three small convolutions, 1,500 steps of 128 images of the known classes, then 2,000 steps of 64 images"
-SHORT = both({"pretraining.steps": 1950, "pretraining.weight_decay": 5e-4, "view": "moved", "steps": 3900})
+SHORT = both({
+    "pretraining.network": "resnet18", "pretraining.view": "moved", "pretraining.optimiser": "sgd", "pretraining.lr": 0.1,
+    "pretraining.weight_decay": 5e-4, "pretraining.steps": 1950, "view": "moved", "steps": 3900, "batch_size": 128,
+})  # fmt: skip
 SHORT_NOTE = "CIFAR-10, short: the paper's ResNet-18; 10 of 180 epochs of pretraining, then 20 of 100 epochs, one seed"
 COLUMNS = (
     Column("cifar10-5to5", "CIFAR-10 5→5"), Column("cifar100-80to10", "CIFAR-100 80→10", both({"pretraining.network": "vgg5"})),

@@ -32,8 +32,8 @@ ROWS = (
     Row("supreme", "SUPREME"),
     Row("transferred", "… transferred supervision alone", TRANSFERRED_ONLY, ours=True),
     Row("self", "… self-supervision alone", SELF_ONLY, ours=True),
-    Row("even", "… both of the same weight", {"remedy": 1 / 64, "divided": False}, ours=True,
-        note="Both of the same weight: the images' own copies have the weight 1/n, so that the two supervisions weigh the same"),
+    Row("even", "… both with the same sum of weights", {"remedy": 1 / 64, "divided": False}, ours=True,
+        note="The same sum of weights: an image's own copy has the weight 1/n. As its r̃ is 1, it still counts about K times as much as another pair"),
     Row("uno", "UNO, one head", {"baseline": "uno"}, method="clustering", ours=True),
 )  # fmt: skip
 

@@ -33,7 +33,7 @@ ROWS = (
     Row("transferred", "… transferred supervision alone", TRANSFERRED_ONLY, ours=True),
     Row("self", "… self-supervision alone", SELF_ONLY, ours=True),
     Row("even", "… both with the same sum of weights", {"remedy": 1 / 64, "divided": False}, ours=True,
-        note="The same sum of weights: an image's own copy has the weight 1/n. As its r̃ is 1, it still counts about K times as much as another pair"),
+        note="The same sum of weights: a copy weighs 1/n. As its r̃ is 1, it still counts about K times as much as a pair"),
     Row("uno", "UNO, one head", {"baseline": "uno"}, method="clustering", ours=True),
 )  # fmt: skip
 

@@ -436,7 +436,7 @@ class Config(Configuration):
     clusters: int = constant_of(0, "how many; 0: as many as the unlabelled domain lists", least=0)
     view: str = constant_of("rescaled", "SUPREME, section 4", among=VIEWS)
     steps: int = constant_of(19_500, "SUPREME's: 100 epochs of CIFAR-10's 25,000 images", least=3)
-    batch_size: int = constant_of(128, "DTC's public code", least=2)
+    batch_size: int = constant_of(128, "not given; ours", least=2)
     lr: float = constant_of(1e-3, "SUPREME's, section 4", above=0)
     margin: float = constant_of(2.0, "KCL: its paper", above=0)
     consistency: float = constant_of(10.0, "DTC: its weight at the end; ours", least=0)

@@ -652,7 +652,7 @@ def task(name: str, size: str = "sample", data: str | Path | None = None) -> Tas
     labelled, target = (drawn(domain(d, "train", size, data), spec.most.get(d)) for d in pair)
     held_out = [domain(d, "test", size, data) if "test" in _splits(DOMAINS[d], size) else None for d in pair]
     if spec.known:  # `new` classes of the same set are the unlabelled domain, with a list of their own
-        lists = labelled.classes[: spec.known], target.classes[-spec.new :]
+        lists = labelled.classes[: spec.known], target.classes[spec.known :][-spec.new :]
         labelled, target = of_classes(labelled, lists[0]), of_classes(target, lists[1])
         held_out = [d and of_classes(d, c) for d, c in zip(held_out, lists)]
     test, labelled_test = (held_out[1] or target, held_out[0]) if spec.test_domain else (held_out[0], None)

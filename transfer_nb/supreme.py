@@ -81,7 +81,7 @@ class Config(Configuration):
     clusters: int = constant_of(0, "how many; 0: as many as the unlabelled domain lists", least=0)
     view: str = constant_of("rescaled", "section 4", among=VIEWS)
     steps: int = constant_of(19_500, "section 4: 100 epochs, here of CIFAR-10's 25,000 images", least=1)
-    batch_size: int = constant_of(128, "not given; DTC's public code", least=2)
+    batch_size: int = constant_of(128, "not given; ours", least=2)
     lr: float = constant_of(1e-3, "section 4, with Adam, without weight decay", above=0)
     factors: int = constant_of(64, "D of (7): not given", least=1)
     alpha: float = constant_of(0.0, "α of (1), section 3.1", least=0)
@@ -124,18 +124,12 @@ class Supreme(Clusterer):
             "balance loss": config.balance * balance_loss(p),
             "binary loss": config.binary * binary_loss(torch.cat([new, known])),
             "label loss": config.source * cross_entropy(self.known(known).float(), labelled.labels),
-            "balance": balance_loss(p.detach()),
+            "balance loss, unweighted": balance_loss(p.detach()),  # shown; without a gradient, it does nothing in the sum
         }
-
-    def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
-        "One update; `balance` is shown, and not learned twice."
-        losses = self.losses(labelled, unlabelled, progress)
-        training.descend(self.optimisers[0], torch.stack([v for k, v in losses.items() if k != "balance"]).sum())
-        return losses
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "Whether nearly all images are in one cluster."
-        return {"one cluster has nearly all images: raise `balance`": row["balance"] > 0.8 * math.log(self.k)}
+        return {"one cluster has nearly all images: raise `balance`": row["balance loss, unweighted"] > 0.8 * math.log(self.k)}
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
         "uint8 (N,C,H,W) to the encoder's features (N,D), or with `layer='hidden'` to the factors."

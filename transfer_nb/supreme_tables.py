@@ -26,7 +26,7 @@ __all__ = ['RIVALS', 'TRANSFERRED_ONLY', 'SELF_ONLY', 'ROWS', 'PRETRAINED', 'DIG
 RIVALS = {
     "kmeans": "K-means", "lpnmf": "LPNMF", "lsc": "LSC", "kcl": "KCL", "mcl": "MCL", "dec": "DEC", "dtc": "DTC",
 }  # fmt: skip
-TRANSFERRED_ONLY, SELF_ONLY = {"remedy": 0.0}, {"transferred": 0.0}
+TRANSFERRED_ONLY, SELF_ONLY = {"remedy": 0.0, "divided": False}, {"transferred": 0.0}
 ROWS = (
     *(Row(name, label, {"baseline": name}, method="clustering") for name, label in RIVALS.items()),
     Row("supreme", "SUPREME"),

@@ -29,8 +29,8 @@ from .domains import Domain, Task, drawn, look_up, matched, of_classes
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'embedded', 'sha256', 'expected_sum', 'checked', 'Arrays', 'blend',
            'patches', 'cache_dir', 'places', 'find_file', 'offline', 'write_atomically', 'save_prepared', 'tiles',
-           'read_npz', 'bsds500_file', 'bsds500', 'mnistm_full', 'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec',
-           'read_full', 'domain', 'task', 'where', 'inventory']
+           'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full', 'synthetic_full', 'DomainSpec',
+           'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where', 'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -274,6 +274,29 @@ def _read_tiny_imagenet(path: Path, split: str) -> Arrays:
 
 def _read_omniglot_small(path: Path, split: str) -> Arrays:
     return _characters(_open(path))
+
+# %% ../nbs/05_datasets.ipynb #05f00002
+def read_features(path: Path, split: str) -> Arrays:
+    """The rows of `path` (res101.mat) that `att_splits.mat` beside it names, as bytes (N,D,4); new classes are the last ones.
+    ValueError where the two files do not fit together."""
+    from scipy.io import loadmat
+
+    try:
+        found, parts = (loadmat(path.with_name(name)) for name in (path.name, "att_splits.mat"))
+    except (OSError, ValueError, TypeError, NotImplementedError) as e:
+        raise ValueError(f"{path} and att_splits.mat beside it cannot be read: {e}; get both again") from e
+    x, y = found["features"].T, found["labels"].ravel().astype(np.int64) - 1
+    known, new = (parts[k].ravel().astype(np.int64) - 1 for k in ("trainval_loc", "test_unseen_loc"))
+    names = [str(np.ravel(a)[0]) for a in parts["allclasses_names"].ravel()]
+    if len(x) != len(y) or max(known.max(), new.max()) >= len(y) or y.max() >= len(names):
+        raise ValueError(
+            f"{path} has {len(x):,} rows of features and {len(y):,} labels, of {y.max() + 1} classes; att_splits.mat has rows up"
+            f" to {max(known.max(), new.max()) + 1:,} and {len(names)} classes: these are not files of one set"
+        )
+    kept, last = np.concatenate([known, new]), np.unique(y[new])
+    order = np.concatenate([np.setdiff1d(np.arange(len(names)), last), last])
+    rows = np.ascontiguousarray(x[kept], np.float32)
+    return Arrays(rows.view(np.uint8).reshape(*rows.shape, 4), np.argsort(order)[y[kept]], tuple(names[i] for i in order))
 
 # %% ../nbs/05_datasets.ipynb #4b9f2f94
 def bsds500_file(data: str | Path | None = None) -> Path | None:
@@ -535,6 +558,9 @@ _SPECS += [
 _OFFICE = {"amazon": 958, "caltech": 1_123, "dslr": 157, "webcam": 295}
 _SPECS += [spec(d, f"Office-Caltech-10, {d}", n, 0, (3, 96, 96), 10, "Saenko et al. 2010, Gong et al. 2012", RESEARCH,
                 "office_caltech10.npz", read=_read_office(d)) for d, n in _OFFICE.items()]  # fmt: skip
+_ZERO_SHOT = {"CUB": (10_024, 150, 50), "FLO": (6_786, 82, 20), "SUN": (11_760, 645, 72), "AWA2": (31_440, 40, 10)}
+_SPECS += [spec(d.lower(), f"{d}, features of a ResNet-101", n, 0, (1, 2048, 4), known + new, "Xian et al. 2018", RESEARCH,
+                f"{d}/res101.mat", read=read_features) for d, (n, known, new) in _ZERO_SHOT.items()]  # fmt: skip
 DOMAINS: dict[str, DomainSpec] = {s.name: s for s in _SPECS}
 
 # %% ../nbs/05_datasets.ipynb #1348a939
@@ -580,6 +606,8 @@ _TASK_SPECS = [
     *(TaskSpec(f"{name}-{known}to{new}", d, d, shape, "stretch", ("sample", "full") if d == "mnist" else ("full",),
                f"SUPREME{where}: {known} classes labelled, {new} others to be found", known=known, new=new)
       for name, d, shape, known, new, where in _SPLIT),
+    *(TaskSpec(f"{d.lower()}-{known}to{new}", d.lower(), d.lower(), (1, 2048, 4), known=known, new=new,
+               about="SUPREME, table 2, on features: see `read_features`") for d, (_, known, new) in _ZERO_SHOT.items()),
 ]  # fmt: skip
 TASKS: dict[str, TaskSpec] = {t.name: t for t in _TASK_SPECS}
 

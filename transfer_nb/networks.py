@@ -20,7 +20,7 @@ __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PerDomain', 'Stack
            'mnist_parts', 'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet',
            'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock',
            'wide_resnet', 'four_convolutions', 'small_resnet18', 'vgg5', 'strided_convolutions', 'lenet_features',
-           'encoder', 'follow']
+           'Floats', 'on_features', 'encoder', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -333,9 +333,26 @@ def lenet_features(shape: tuple[int, int, int]) -> Stack:
     return Stack(*lenet(shape, 1)[:-1])
 
 
+class Floats(nn.Module):
+    "uint8 (N,1,D,4), the bytes of float32 features, to these features (N,D). ValueError for images."
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.uint8 or x.shape[1] != 1 or x.shape[3] != 4:
+            raise ValueError(
+                f"network='features' reads features as bytes, uint8 (N,1,D,4), and with view='none'; not {tuple(x.shape)}"
+            )
+        return x.flatten(1).contiguous().view(torch.float32)
+
+
+def on_features(shape: tuple[int, int, int], width: int = 512, dropout: float = 0.2) -> Stack:
+    "Features (N,1,D,4), see `Floats`, to (N, `width`): dropout, which stands in for other views, and one layer. Ours."
+    return Stack(Floats(), nn.Dropout(dropout), nn.Linear(shape[1], width), nn.ReLU())
+
+
 ENCODERS: dict[str, Callable[[tuple[int, int, int]], Stack]] = {
     "lenet": lenet_features, "conv3": strided_convolutions, "conv4": four_convolutions, "vgg5": vgg5, "resnet18": small_resnet18,
     "wrn-10-1": partial(wide_resnet, depth=10, width=1), "wrn-28-2": wide_resnet, "wrn-28-10": partial(wide_resnet, width=10),
+    "features": on_features,
 }  # fmt: skip
 
 

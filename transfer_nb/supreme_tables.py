@@ -168,7 +168,7 @@ SUPREME_TABLE2 = Table(
     rows=tuple(r for r in ROWS if r.id in ("kmeans", "dec", "supreme")), set=ON_FEATURES,
     columns=tuple(Column(task, label) for task, label in ZERO_SHOT.items()),
     presets={
-        "paper": Preset("full", tuple(ZERO_SHOT), ("kmeans", "dec", "supreme"), note="Ours is on features, the paper's on images"),
+        "paper": Preset("full", tuple(ZERO_SHOT), ("kmeans", "dec", "supreme"), note="Ours: on features; the paper's: on images"),
     },
     reported={("supreme", task): x for task, x in zip(ZERO_SHOT, (0.683, 0.671, 0.413, 0.763))},
 )  # fmt: skip

@@ -27,6 +27,7 @@ from transfer_nb import (
     metric_transfer,
     metric_transfer_tables,
     pretext,
+    akt_tables,
     supreme_tables,
     training,
 )
@@ -43,11 +44,11 @@ __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS'
            'many_digits', 'bench_propagation', 'BenchCommand', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
-PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables)
+PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables, akt_tables)
 TABLES: dict[str, Table] = {name: table for paper in PAPERS for name, table in paper.TABLES.items()}
 FIGURES = (
     dann_tables.dann_figures, fan_tables.fan_figures, metric_transfer_tables.metric_transfer_figures,
-    supreme_tables.supreme_figures,
+    supreme_tables.supreme_figures, akt_tables.akt_figures,
 )  # fmt: skip
 
 

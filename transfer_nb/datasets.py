@@ -29,8 +29,8 @@ from .domains import Domain, Task, drawn, look_up, matched, of_classes
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'embedded', 'sha256', 'expected_sum', 'checked', 'Arrays', 'blend',
            'patches', 'cache_dir', 'places', 'find_file', 'offline', 'write_atomically', 'save_prepared', 'tiles',
-           'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full', 'synthetic_full', 'DomainSpec',
-           'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where', 'inventory']
+           'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full', 'four_in_one', 'synthetic_full',
+           'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where', 'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -260,6 +260,13 @@ def _read_unsplit(path: Path, split: str) -> Arrays:
     return Arrays(tiles(z["x_jpg"], len(z["y"])), z["y"], tuple(map(str, z["classes"])))
 
 
+def _read_chars74k(path: Path, split: str) -> Arrays:
+    every = _read_unsplit(path, split)
+    held = np.random.default_rng(0).permutation(len(every.y)) < len(every.y) // 5  # AKT, section 4.4: 80/20, at random
+    chosen = held if split == "test" else ~held
+    return Arrays(every.x[chosen], every.y[chosen], every.classes)
+
+
 def _read_cinic10(path: Path, split: str) -> Arrays:
     z = _open(path)
     kept = np.flatnonzero(z["from_cifar"] == 0)
@@ -439,6 +446,20 @@ def _fingerprint(name: str) -> str:
     return hashlib.sha256(x.cpu().numpy().tobytes() + y.cpu().numpy().tobytes()).hexdigest()[:8]
 
 
+def four_in_one(name: str, split: str, data: str | Path | None = None, size: str = "full") -> Arrays:
+    "Each four images of a set, in a random order that is always the same, as one of twice the side, with all their classes."
+    one = SAMPLES[name](split) if size == "sample" else read_full(name, split, data)
+    order = np.random.default_rng(0).permutation(len(one.y))[: len(one.y) // 4 * 4].reshape(-1, 4)
+    x = one.x[order]
+    rows = [np.concatenate([x[:, i], x[:, i + 1]], axis=2) for i in (0, 2)]
+    shown = np.zeros((len(order), len(one.classes)), dtype=bool)
+    np.put_along_axis(shown, one.y[order].astype(np.int64), True, axis=1)
+    return Arrays(np.concatenate(rows, axis=1), shown, one.classes)
+
+
+SAMPLES["mnist_tiles"] = lambda split: four_in_one("mnist", split, size="sample")
+
+
 def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
     "Our SYN NUMBERS or SYN SIGNS: from a prepared file, else rendered once and kept in the cache."
     file = f"{name}_{split}_{_fingerprint(name)}.npz"
@@ -550,10 +571,19 @@ _SPECS += [
          NON_COMMERCIAL, "cinic10_subset.npz", read=_read_unsplit),
     spec("cinic10", "the same without CIFAR-10's images, split by us", 5_815, 2_000, RGB32, 10, "Darlow et al. 2018",
          NON_COMMERCIAL, "cinic10_subset.npz", read=_read_cinic10),
-    spec("chars74k", "Chars74K, characters in street photos", 10_843, 0, RGB32, 62, "de Campos et al. 2009", RESEARCH,
-         "chars74k_natural_32.npz", read=_read_unsplit),
+    spec("chars74k", "Chars74K, street characters, split by us", 8_675, 2_168, RGB32, 62, "de Campos et al. 2009", RESEARCH,
+         "chars74k_natural_32.npz", read=_read_chars74k),
     spec("tiny_imagenet", "Tiny ImageNet, halved, 300 images of each class", 60_000, 10_000, RGB32, 200,
          "Stanford, from ImageNet", NON_COMMERCIAL, "tiny_imagenet_32.npz", read=_read_tiny_imagenet),
+]  # fmt: skip
+_SPECS += [
+    spec(f"{name}_tiles", f"four images of {title} in one, and all their classes", n // 4, m // 4, (c, 2 * side, 2 * side),
+         classes, "made of it by us", "as there", sample={"train": 1_250, "test": 250} if name == "mnist" else {},
+         load=functools.partial(four_in_one, name))
+    for name, title, n, m, c, side, classes in (
+        ("mnist", "MNIST", 60_000, 10_000, 1, 28, 10), ("cifar10", "CIFAR-10", 50_000, 10_000, 3, 32, 10),
+        ("cifar100", "CIFAR-100", 50_000, 10_000, 3, 32, 100),
+    )
 ]  # fmt: skip
 _OFFICE = {"amazon": 958, "caltech": 1_123, "dslr": 157, "webcam": 295}
 _SPECS += [spec(d, f"Office-Caltech-10, {d}", n, 0, (3, 96, 96), 10, "Saenko et al. 2010, Gong et al. 2012", RESEARCH,
@@ -580,6 +610,12 @@ _SPLIT = [  # of one set: classes that are labelled, and the last ones, which ha
     ("cifar100", "cifar100", RGB32, 80, 10, ", table 1"), ("svhn", "svhn", RGB32, 5, 5, ", table 1"),
     ("svhn10k", "svhn10k", RGB32, 5, 5, ", table 1 on 10,000 digits"),
     ("tiny", "tiny_imagenet", RGB32, 170, 30, ", for ImageNet's column"),
+]  # fmt: skip
+_TRANSFERRED = [  # AKT: labelled, unlabelled, shape; the test set is like the labelled domain
+    ("cifar10", "cifar100", RGB32, "table 1"), ("chars74k", "emnist_part", GREY28, "table 3, on a quarter of EMNIST"),
+    ("emnist_part", "mnist", GREY28, "table 4, on a quarter of EMNIST"), ("emnist", "mnist", GREY28, "table 4"),
+    ("gtsrb", "tiny_imagenet", RGB32, "in place of section 5.6"),
+    ("cifar10_tiles", "cifar100_tiles", (3, 64, 64), "several classes at once, in place of table 2"),
 ]  # fmt: skip
 _TASK_SPECS = [
     TaskSpec("mnist-mnistm", "mnist", "mnistm", (3, 28, 28), "pad", ("sample", "full"), "DANN, table 1"),
@@ -608,6 +644,15 @@ _TASK_SPECS = [
       for name, d, shape, known, new, where in _SPLIT),
     *(TaskSpec(f"{d.lower()}-{known}to{new}", d.lower(), d.lower(), (1, 2048, 4), known=known, new=new,
                about="SUPREME, table 2, on features: see `read_features`") for d, (_, known, new) in _ZERO_SHOT.items()),
+]  # fmt: skip
+_TASK_SPECS += [
+    *(TaskSpec(f"{a}-{b}", a, b, shape, test_domain=0, about=f"AKT, {where}") for a, b, shape, where in _TRANSFERRED),
+    TaskSpec("mnist-5and5", "mnist", "mnist", GREY28, sizes=("sample", "full"), known=5, new=5, test_domain=0,
+             about="AKT, small: 5 digits labelled, 5 others unlabelled"),
+    TaskSpec("mnist-omniglot", "mnist", "omniglot_small", GREY28, sizes=("sample", "full"), test_domain=0,
+             about="AKT, small: digits labelled, characters of other alphabets unlabelled"),
+    TaskSpec("mnist_tiles-omniglot", "mnist_tiles", "omniglot_small", (1, 56, 56), sizes=("sample",), test_domain=0,
+             about="AKT, small: several digits at once"),
 ]  # fmt: skip
 TASKS: dict[str, TaskSpec] = {t.name: t for t in _TASK_SPECS}
 

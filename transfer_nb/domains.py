@@ -24,9 +24,9 @@ from torch import Tensor
 __all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'by_name', 'split_domain', 'drawn',
            'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
            'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
-           'semi_supervised', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order', 'as_labels',
-           'is_image', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task', 'nearest',
-           'look_up']
+           'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order',
+           'as_labels', 'is_image', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task',
+           'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
@@ -421,22 +421,30 @@ def semi_supervised(task: Task, n: int, seed: int = 0) -> Task:
     return replace(task, name=f"{task.name}+semi{n}", unlabelled=shown, test=rest, test_domain=1, hidden_labels=None)
 
 # %% ../nbs/00_domains.ipynb #81cfb7ce
+def evenly(d: Domain, seed: int) -> Tensor:
+    "A random order (N,) of the images, of which any first part has the same number of each class, as far as there are so many."
+    assert d.labels is not None
+    order = torch.randperm(len(d), generator=torch.Generator().manual_seed(seed))
+    labels = d.labels.cpu()[order]
+    seen = F.one_hot(labels, len(d.classes)).cumsum(0)[torch.arange(len(d)), labels]  # 1: the first of its class
+    return order[seen.argsort(stable=True)]
+
+
 def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     """`task` with `n` random images of the unlabelled domain, evenly over the classes, as labelled domain, and the others as
     unlabelled one; a metric is learned on all of them, unless the task has a set for that. Test images that are drawn are taken
-    out of the test set. ValueError where `n` is less than the number of classes, or leaves nothing unlabelled or to test."""
-    _need_target_test(task, "few_labels")
-    pool = revealed(task)
+    out of the test set. Where the test set is like the labelled domain (AKT), `n` of its images, and no others, are labelled.
+    ValueError where `n` is less than the number of classes, or leaves nothing unlabelled or to test."""
+    like_labelled = task.test is not None and task.test_domain == 0
+    pool = task.labelled if like_labelled else revealed(task)
     need_one_class(pool, "few_labels")
     pool = by_name(pool, present(pool))
     classes = len(pool.classes)
     if not classes <= n < len(pool):
         raise ValueError(f"{task.name}: n must be from {classes}, one of each class, to {len(pool) - 1}, not {n}")
-    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))
-    assert pool.labels is not None
-    labels = pool.labels.cpu()[order]
-    seen = F.one_hot(labels, classes).cumsum(0)[torch.arange(len(pool)), labels]  # 1: the first of its class
-    order = order[seen.argsort(stable=True)]
+    order = evenly(pool, seed)
+    if like_labelled:
+        return replace(task, name=f"{task.name}+{n}", labelled=pool.subset(order[:n]))
     few, rest = pool.subset(order[:n]), pool.subset(order[n:].sort().values)
     test = task.test and unseen(task.test, few, shape=task.shape, resize=task.resize)
     metric = task.metric or pool.without_labels()  # all images, in an order that does not depend on which have labels

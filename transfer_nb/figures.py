@@ -26,9 +26,9 @@ P = ParamSpec("P")
 # %% auto #0
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
            'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'cluster_grid',
-           'calibration_curve', 'line_colours', 'principal_components', 'tsne', 'scatter', 'legend', 'tsne_panels',
-           'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels', 'from_table',
-           'beside_paper']
+           'pseudo_label_grid', 'calibration_curve', 'line_colours', 'principal_components', 'tsne', 'scatter',
+           'legend', 'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels',
+           'from_table', 'beside_paper']
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
@@ -195,6 +195,38 @@ def cluster_grid(
             show_image(ax, pictures[i], name(array(labels)[i]) if wrong else f"{confidence[i]:.2f}", WRONG if wrong else None)
         title = f"cluster {k}" if of is None else f"cluster {k}:\n{name(of)}"
         row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+    return fig
+
+# %% ../nbs/08_figures.ipynb #08b00005
+@styled
+def pseudo_label_grid(
+    labelled: Any, labels: Any, blocks: Mapping[str, tuple[Any, Any, Sequence[str] | None]], names: Sequence[str],
+    columns: int = 5, size: float = 0.6,
+) -> Figure:  # fmt: skip
+    """A row for each class in `labels` (N,), its first images of `labelled` (N,C,H,W), and for each of the named `blocks` the
+    images (M,C,H,W) whose pseudo-label (M,) is this class, in their order, with titles (M,) or None."""
+    labels, found = array(labels), np.unique(array(labels))
+    parts = {"labelled": (labelled, labels, None), **blocks}
+    import matplotlib.pyplot as plt
+
+    fig = plt.figure(figsize=(len(parts) * columns * size + 1.5, len(found) * (size + 0.12) + 0.4), layout="constrained")
+    plt.close(fig)
+    for sub, (name, (images, of, titles)) in zip(fig.subfigures(1, len(parts), wspace=0.04, squeeze=False)[0], parts.items()):
+        sub.suptitle(name, fontsize=10)
+        axes, pictures, of = sub.subplots(len(found), columns, squeeze=False), as_pictures(images), array(of)
+        for row, k in zip(axes, found):
+            for ax in row:
+                ax.axis("off")
+            if not (of == k).any():
+                row[0].text(0.5, 0.5, "none", ha="center", va="center", color="grey", fontsize=8)
+            for ax, i in zip(row, np.flatnonzero(of == k)):
+                ax.axis("on")
+                show_image(ax, pictures[i], titles[int(i)] if titles else "")
+                ax.title.set_fontsize(7)
+            if name == "labelled":
+                row[0].axis("on")
+                row[0].set(xticks=[], yticks=[])
+                row[0].set_ylabel(names[k], rotation=0, ha="right", va="center", fontsize=9)
     return fig
 
 # %% ../nbs/08_figures.ipynb #596516c0

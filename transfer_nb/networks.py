@@ -20,7 +20,7 @@ __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PerDomain', 'Stack
            'mnist_parts', 'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet',
            'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock',
            'wide_resnet', 'four_convolutions', 'small_resnet18', 'vgg5', 'strided_convolutions', 'lenet_features',
-           'Floats', 'on_features', 'encoder', 'follow']
+           'vgg16', 'alexnet', 'small_resnet50', 'Floats', 'on_features', 'encoder', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -333,6 +333,29 @@ def lenet_features(shape: tuple[int, int, int]) -> Stack:
     return Stack(*lenet(shape, 1)[:-1])
 
 
+def vgg16(shape: tuple[int, int, int]) -> Stack:
+    "VGG-16's convolutions with batch normalisation: uint8 (N,C,H,W), scaled to ±1, to (N,512·⌊H/32⌋·⌊W/32⌋). AKT, section 4.1."
+    layers = list(torchvision.models.vgg16_bn(weights=None).features)
+    layers[0] = nn.Conv2d(shape[0], 64, 3, 1, 1)
+    small = min(shape[1:]) < 32  # MNIST's 28 pixels: without the last pooling
+    return Stack(to_unit(shape[0]), *(layers[:-1] if small else layers), nn.Flatten())
+
+
+def alexnet(shape: tuple[int, int, int]) -> Stack:
+    "AlexNet's convolutions, as used on 32 pixels: uint8 (N,C,H,W), scaled to ±1, to (N,256·⌊H/32⌋·⌊W/32⌋). AKT, table 6."
+    sizes = ((shape[0], 64, 11, 4, 5), (64, 192, 5, 1, 2), (192, 384, 3, 1, 1), (384, 256, 3, 1, 1), (256, 256, 3, 1, 1))
+    layers = [m for size in sizes for m in (nn.Conv2d(*size), nn.ReLU())]
+    pool = lambda: nn.MaxPool2d(2)
+    return Stack(to_unit(shape[0]), *layers[:2], pool(), *layers[2:4], pool(), *layers[4:], pool(), nn.Flatten())
+
+
+def small_resnet50(shape: tuple[int, int, int]) -> Stack:
+    "ResNet-50 with a 3×3 stem: uint8 (N,C,H,W), scaled to ±1, to (N,2048). AKT, table 6."
+    net = torchvision.models.resnet50(weights=None)
+    stem = [nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False), net.bn1, nn.ReLU()]
+    return Stack(to_unit(shape[0]), *stem, net.layer1, net.layer2, net.layer3, net.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 class Floats(nn.Module):
     "uint8 (N,1,D,4), the bytes of float32 features, to these features (N,D). ValueError for images."
 
@@ -352,7 +375,7 @@ def on_features(shape: tuple[int, int, int], width: int = 512, dropout: float = 
 ENCODERS: dict[str, Callable[[tuple[int, int, int]], Stack]] = {
     "lenet": lenet_features, "conv3": strided_convolutions, "conv4": four_convolutions, "vgg5": vgg5, "resnet18": small_resnet18,
     "wrn-10-1": partial(wide_resnet, depth=10, width=1), "wrn-28-2": wide_resnet, "wrn-28-10": partial(wide_resnet, width=10),
-    "features": on_features,
+    "features": on_features, "vgg16": vgg16, "alexnet": alexnet, "resnet50": small_resnet50,
 }  # fmt: skip
 
 

@@ -26,8 +26,8 @@ from .training import make_optimiser, set_lr
 __all__ = ['PRETEXTS', 'CODE', 'evaluator', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination', 'neighbourhood_loss',
            'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy', 'maps', 'painter',
            'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation', 'Classification',
-           'far_permutations', 'cut', 'Jigsaw', 'all_images', 'metric_task', 'neighbour_accuracy', 'NeighbourEvaluator',
-           'fit']
+           'far_permutations', 'cut', 'Jigsaw', 'RandomClusters', 'all_images', 'metric_task', 'neighbour_accuracy',
+           'NeighbourEvaluator', 'fit']
 
 # %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
@@ -51,7 +51,7 @@ class Config(Configuration):
     temperature: float = constant_of(0.1, f"what similarities are divided by: {CODE}", above=0)
     memory: float = constant_of(0.5, f"how much of a remembered feature stays: {CODE}", least=0, below=1)
     tiles: int = constant_of(3, "jigsaw: pieces of a side", least=2)
-    permutations: int = constant_of(100, "jigsaw: of which one has to be found", least=1)
+    permutations: int = constant_of(100, "jigsaw: of which one has to be found; random_clusters: how many", least=1)
 
 # %% ../nbs/32_pretext.ipynb #ca8a5fdf
 class Pretext(Method):
@@ -394,6 +394,32 @@ class Jigsaw(Pretext):
 
 
 PRETEXTS["jigsaw"] = Jigsaw
+
+
+class RandomClusters(Pretext):
+    "Wei et al. 2018, as AKT's section 4.2 has it: the cluster that an untrained network's features put an image into."
+
+    cluster: Tensor
+
+    def build(self, seen: Task) -> None:
+        "Also the clusters of all unlabelled images, as many as `permutations`, and a classifier of them."
+        from sklearn.cluster import MiniBatchKMeans
+
+        super().build(seen)
+        self.head = nn.Linear(self.width, self.config.permutations)
+        with training.evaluating(self), torch.no_grad():
+            device = self.head.weight.device
+            parts = [self.encode(seen.matched(part.to(device))).float().cpu() for part in seen.unlabelled.images.split(500)]
+        found = MiniBatchKMeans(self.config.permutations, n_init=3, random_state=0).fit_predict(torch.cat(parts).numpy())
+        self.register_buffer("cluster", torch.from_numpy(found).long().to(device))
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        "The cross-entropy of the clusters."
+        logits = self.head(self.encode(batch.images)).float()
+        return {"cluster loss": cross_entropy(logits, self.cluster[batch.position])}
+
+
+PRETEXTS["random_clusters"] = RandomClusters
 
 # %% ../nbs/32_pretext.ipynb #ac270c56
 def all_images(task: Task) -> Domain:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,8 @@ from .training import Batch, Evaluator, Model, Options, constant_of, descend, ma
 needs = self_taught.needs  # what the encoder has learned before, if anything
 
 # %% auto #0
-__all__ = ['needs', 'LAYERS', 'MOMENTS', 'both_losses', 'generator_loss', 'Config', 'AKT', 'fit', 'arrays', 'grid_of']
+__all__ = ['needs', 'LAYERS', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'largest_class', 'AKT', 'fit',
+           'arrays', 'accepted', 'reliability', 'extra_scores', 'grid_of']
 
 # %% ../nbs/50_akt.ipynb #50000007
 def both_losses(judges: Mapping[str, Any], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -60,9 +61,16 @@ class Config(Learning):
     instance: float = constant_of(1.0, "λ_DI of (4): section 4.1", least=0)
     group: float = constant_of(1.0, "λ_DG of (4): section 4.1", least=0)
     saturating: bool = constant_of(True, "(5), as printed")
-    alignment: str = constant_of("adversarial", "sections 5.1 and 5.5", among=("adversarial", "l2", "none"))
+    alignment: str = constant_of(
+        "adversarial", "sections 5.1 and 5.5; `uniform`: ours", among=("adversarial", "l2", "none", "uniform")
+    )
     layer: str = constant_of("fc7", "section 3.2; section 5.2 adds conv5", among=LAYERS)
     warm_up: float = constant_of(0.0, "share of the steps in which M learns alone: ours", least=0, below=0.5)
+
+
+def largest_class(pseudo: Tensor) -> Tensor:
+    "The share of the most frequent class among pseudo-labels (b, classes)."
+    return torch.zeros_like(pseudo).scatter_(1, pseudo.argmax(1, keepdim=True), 1.0).mean(0).amax()
 
 
 class AKT(Learner):
@@ -84,7 +92,8 @@ class AKT(Learner):
         with torch.no_grad():
             width = self.aligned(self.network.eval()(torch.zeros(1, *seen.shape, dtype=torch.uint8))).shape[1]
         self.network.train()
-        judge = lambda: mlp_discriminator(width, (512, 256, 128), norm=False)
+        widths = (4096, 1024, 512) if self.config.hidden >= 4096 else (512, 256, 128)  # section 4.1: CIFAR-10 has the small ones
+        judge = lambda: mlp_discriminator(width, widths, norm=False)
         self.judges = torch.nn.ModuleDict({"instance": judge(), "group": judge()})
         shown = domains.drawn(seen.unlabelled, min(1000, len(seen.unlabelled))).images
         self.register_buffer("shown", seen.matched(shown.to(self.network.softmax.weight.device)), persistent=False)
@@ -101,11 +110,14 @@ class AKT(Learner):
             self.generator.load_state_dict(self.network.state_dict())
         self.early[stage - 1] = self.said(self.shown)
 
+    def reader(self, domain: int) -> Any:
+        "The network that reads images like the labelled ones (0), or like the unlabelled ones (1)."
+        return self.generator if domain and self.config.alignment in ("adversarial", "l2") else self.network
+
     def said(self, images: Tensor) -> Tensor:
-        "The pseudo-labels (N, classes) of uint8 images."
+        "The soft pseudo-labels (N, classes) of uint8 images, in evaluation mode and without augmentation."
         with training.evaluating(self), torch.no_grad():
-            reader = self.network if self.config.alignment == "none" else self.generator
-            return torch.cat([pseudo_labels(reader(part).logits, self.several) for part in images.split(500)])
+            return torch.cat([pseudo_labels(self.reader(1)(part).logits, self.several) for part in images.split(500)])
 
     def update_discriminators(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         "(a): minimise -(4), on features (b,D), (b,D) without a gradient."
@@ -135,6 +147,8 @@ class AKT(Learner):
         n = len(found.logits) - len(images)
         if self.config.alignment == "none":
             return pseudo_labels(found.logits[n:], self.several, self.config.hard), {}
+        if self.config.alignment == "uniform":
+            return torch.full_like(found.logits[n:], 1 / found.logits.shape[1]), {}
         real, fake = self.aligned(found)[:n].detach(), self.aligned(self.generator(images))
         losses = self.update_discriminators(real, fake.detach()) if self.config.alignment == "adversarial" else {}
         losses = losses | {"generator loss": self.update_generator(real, fake)}
@@ -145,7 +159,7 @@ class AKT(Learner):
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One iteration of algorithm 1."
         if self.config.warm_up and not self.stage:
-            return super().step(labelled, unlabelled, progress) | {"largest share": torch.zeros_like(progress)}  # none yet
+            return super().step(labelled, unlabelled, progress) | {"largest class": torch.zeros_like(progress)}  # none yet
         c, n, decayed = self.config, len(labelled.images), self.decayed(progress)
         for optimiser, lr in zip(self.optimisers, (c.lr, c.generator_lr)):
             set_lr(optimiser, lr * decayed)
@@ -156,22 +170,20 @@ class AKT(Learner):
         known = label_loss(found.logits[:n], labelled.labels, self.several)
         other = label_loss(found.logits[n:], pseudo, self.several)
         descend(self.optimisers[0], known + c.weight * other)
-        return losses | {"label loss": known, "pseudo-label loss": other, "largest share": pseudo.mean(0).amax()}
+        return losses | {"label loss": known, "pseudo-label loss": other, "largest class": largest_class(pseudo)}
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "A discriminator that has won, or is worse than a coin; pseudo-labels of nearly one class."
         found = discriminator_state(row["instance loss"]) if "instance loss" in row else {}
-        return found | {"nearly all pseudo-labels are of one class": row.get("largest share", 0.0) > 0.9 and not self.several}
+        return found | {"nearly all pseudo-labels are of one class": row.get("largest class", 0.0) > 0.9 and not self.several}
 
     def logits(self, images: Tensor, domain: int = 0) -> Tensor:
-        "uint8 (N,C,H,W) to (N, classes): M's, or with `domain` 1 those that G's pseudo-labels are made of."
-        reader = self.generator if domain and self.config.alignment != "none" else self.network
-        return reader(images).logits.float()
+        "uint8 (N,C,H,W) to (N, classes): M's, or with `domain` 1 G's."
+        return self.reader(domain)(images).logits.float()
 
     def features(self, images: Tensor, domain: int = 0, layer: str = "features") -> Tensor:
         "uint8 (N,C,H,W) to the last hidden layer (N, hidden) of M, or with `domain` 1 of G."
-        reader = self.generator if domain and self.config.alignment != "none" else self.network
-        return reader(images).fc7.float()
+        return self.reader(domain)(images).fc7.float()
 
 
 def fit(
@@ -202,7 +214,8 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
     said = torch.stack([*method.early.cpu(), method.said(method.shown).cpu()])
     classes = range(said.shape[2])
     given = said > 0.5 if method.several else torch.nn.functional.one_hot(said.argmax(2), said.shape[2]).bool()
-    best = {(m, c): (said[m, :, c] * given[m, :, c]).topk(each) for m in range(3) for c in classes}
+    ranked = said if method.several else said * given  # of several classes at once, an image may be the surest for each
+    best = {(m, c): ranked[m, :, c].topk(each) for m in range(3) for c in classes}
     kept = [(m, c, i, p) for (m, c), top in best.items() for p, i in zip(top.values.tolist(), top.indices.tolist()) if p > 0]
     at = torch.tensor([i for _, _, i, _ in kept], dtype=torch.int64)
     labels = task.labelled.labels
@@ -220,13 +233,52 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
     return found | ({"truth": pool.labels[at].numpy().astype(np.int16)} if single else {})  # type: ignore[index]
 
 
+ACCEPTED = {  # for images of these classes of CIFAR-100, and of MNIST: what we would accept of CIFAR-10's, and of letters
+    "bus": ("automobile", "truck"), "pickup_truck": ("automobile", "truck"), "streetcar": ("automobile", "truck"),
+    "tank": ("automobile", "truck"), "tractor": ("automobile", "truck"), "rocket": ("airplane",), "leopard": ("cat",),
+    "lion": ("cat",), "tiger": ("cat",), "fox": ("dog", "cat"), "wolf": ("dog",), "camel": ("horse", "deer"),
+    "cattle": ("horse", "deer"), "lizard": ("frog",), "turtle": ("frog",), "0": ("O", "D"), "1": ("I", "L"), "2": ("Z",),
+    "5": ("S",), "6": ("G",), "8": ("B",), "9": ("Q", "G"),
+}  # fmt: skip
+
+
+def accepted(name: str, other: str) -> bool:
+    "Whether we accept the class `name` for an image of the class `other`: a large and a small letter are the same."
+    return name.lower() == other.lower() or name in ACCEPTED.get(other, ())
+
+
+def reliability(pseudo: Tensor, truth: Tensor, names: Sequence[str], others: Sequence[str]) -> dict[str, float]:
+    """After table 7: of the images for whose true class, an id (N,) into `others`, there is an accepted class, the share whose
+    pseudo-label, an id (N,) into `names`, is one; and the share if these labels were dealt at random. {} without such images."""
+    good = torch.tensor([[accepted(n, o) for n in names] for o in others])
+    judged = good.any(1)[truth]
+    if not judged.any():
+        return {}
+    dealt = torch.nn.functional.one_hot(pseudo, len(names)).double().mean(0)
+    found = good[truth[judged], pseudo[judged]].double().mean()
+    return {"reliability": float(found), "reliability at random": float((good[truth[judged]].double() @ dealt).mean())}
+
+
+def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, float]:
+    "The `reliability` of the pseudo-labels, where the harness knows the classes of the unlabelled images."
+    if task.hidden_labels is None or task.kind != "classification":
+        return {}
+    pool = domains.drawn(domains.revealed(task), min(most, len(task.unlabelled)))
+    assert pool.labels is not None
+    method: Any = model.method
+    pseudo = torch.cat([method.said(task.matched(part)).argmax(1).cpu() for part in pool.images.split(1000)])
+    return reliability(pseudo, pool.labels, task.labelled.classes, pool.classes)
+
+
 def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None, columns: int = 5) -> Any:
-    "The figure of what `arrays` gives, with the `names` of the classes, and those of the unlabelled images as titles."
+    """The figure of what `arrays` gives, with the `names` of the classes, and those of unlabelled images (`truths`) as titles;
+    what we accept is framed."""
     from transfer_nb import figures
 
     blocks = {}
     for m, moment in enumerate(MOMENTS):
         at = z["moment"] == m
         titles = [truths[t] for t in z["truth"][at]] if truths and "truth" in z else None
-        blocks[moment] = z["image"][at], z["of_class"][at], titles
+        good = titles and [accepted(names[c], t) for t, c in zip(titles, z["of_class"][at])]
+        blocks[moment] = z["image"][at], z["of_class"][at], titles, good
     return figures.pseudo_label_grid(z["target"], z["target_class"], blocks, names, columns)

@@ -168,7 +168,8 @@ def drawn(d: Domain, n: int | None) -> Domain:
         return d
     if n > len(d):
         raise ValueError(f"{d.name} has {len(d):,} images, and {n:,} are to be drawn")
-    return d.subset(torch.randperm(len(d), generator=torch.Generator().manual_seed(0))[:n])
+    order = torch.randperm(len(d), generator=torch.Generator().manual_seed(0), device="cpu")  # wherever the caller makes tensors
+    return d.subset(order[:n])
 
 # %% ../nbs/00_domains.ipynb #f59a1bf9
 def to_channels(x: Tensor, c: int) -> Tensor:

@@ -200,18 +200,21 @@ def cluster_grid(
 # %% ../nbs/08_figures.ipynb #08b00005
 @styled
 def pseudo_label_grid(
-    labelled: Any, labels: Any, blocks: Mapping[str, tuple[Any, Any, Sequence[str] | None]], names: Sequence[str],
+    labelled: Any, labels: Any, blocks: Mapping[str, tuple[Any, Any, Any, Any]], names: Sequence[str],
     columns: int = 5, size: float = 0.6,
 ) -> Figure:  # fmt: skip
     """A row for each class in `labels` (N,), its first images of `labelled` (N,C,H,W), and for each of the named `blocks` the
-    images (M,C,H,W) whose pseudo-label (M,) is this class, in their order, with titles (M,) or None."""
+    images (M,C,H,W) whose pseudo-label (M,) is this class, in their order, with titles (M,), and which of them get a frame (M,);
+    None for either: none."""
     labels, found = array(labels), np.unique(array(labels))
-    parts = {"labelled": (labelled, labels, None), **blocks}
+    parts = {"labelled": (labelled, labels, None, None), **blocks}
     import matplotlib.pyplot as plt
 
     fig = plt.figure(figsize=(len(parts) * columns * size + 1.5, len(found) * (size + 0.12) + 0.4), layout="constrained")
     plt.close(fig)
-    for sub, (name, (images, of, titles)) in zip(fig.subfigures(1, len(parts), wspace=0.04, squeeze=False)[0], parts.items()):
+    for sub, (name, (images, of, titles, good)) in zip(
+        fig.subfigures(1, len(parts), wspace=0.04, squeeze=False)[0], parts.items()
+    ):
         sub.suptitle(name, fontsize=10)
         axes, pictures, of = sub.subplots(len(found), columns, squeeze=False), as_pictures(images), array(of)
         for row, k in zip(axes, found):
@@ -221,7 +224,7 @@ def pseudo_label_grid(
                 row[0].text(0.5, 0.5, "none", ha="center", va="center", color="grey", fontsize=8)
             for ax, i in zip(row, np.flatnonzero(of == k)):
                 ax.axis("on")
-                show_image(ax, pictures[i], titles[int(i)] if titles else "")
+                show_image(ax, pictures[i], titles[int(i)] if titles else "", RIGHT if good and good[int(i)] else None)
                 ax.title.set_fontsize(7)
             if name == "labelled":
                 row[0].axis("on")

@@ -24,8 +24,9 @@ from .training import Batch, Configuration, Evaluator, Method, Model, Options, c
 from .training import set_lr
 
 # %% auto #0
-__all__ = ['BASELINES', 'Layers', 'Network', 'Encoding', 'label_loss', 'pseudo_labels', 'Learning', 'Learner', 'Joint',
-           'PseudoLabels', 'Config', 'source_only', 'source_labelled', 'needs', 'warn_of_copies', 'starting', 'fit']
+__all__ = ['BASELINES', 'Layers', 'Network', 'Encoding', 'label_loss', 'pseudo_labels', 'Learning', 'Learner', 'check_shown',
+           'Joint', 'PseudoLabels', 'Config', 'source_only', 'source_labelled', 'needs', 'warn_of_copies', 'starting',
+           'fit']
 
 # %% ../nbs/52_self_taught.ipynb #52000007
 class Layers(NamedTuple):
@@ -117,9 +118,10 @@ class Learner(Method):
         encoder: Any = (
             getattr(learned, "encoder", Encoding(learned)) if learned else networks.encoder(config.network, seen.shape)[0]
         )
+        encoder = encoder.to(torch.get_default_device())
         with training.evaluating(encoder), torch.no_grad():
             width = encoder(torch.zeros(1, *seen.shape, dtype=torch.uint8)).shape[1]
-        self.network = Network(encoder.to(torch.get_default_device()).train(), width, config.hidden, len(seen.labelled.classes))
+        self.network = Network(encoder.train(), width, config.hidden, len(seen.labelled.classes))
         self.build(seen)
         given = config.lr, config.momentum, config.weight_decay
         self.optimisers = [make_optimiser("sgd", [*self.trained()], *given)]
@@ -166,6 +168,14 @@ class Learner(Method):
         return self.network(images).logits.float()
 
 # %% ../nbs/52_self_taught.ipynb #52000014
+def check_shown(task: Task, what: str) -> None:
+    "ValueError unless the task shows the labels of its unlabelled images, see `source_labelled`."
+    if task.metric is None or task.metric.labels is None:
+        raise ValueError(
+            f"{task.name}: {what} needs the labels of the unlabelled images: give it self_taught.source_labelled(task)"
+        )
+
+
 class Joint(Learner):
     "Both sets of classes at once: the unlabelled images' true classes are learned by a layer of their own."
 
@@ -173,10 +183,11 @@ class Joint(Learner):
 
     def build(self, seen: Task) -> None:
         "Also the other classes. ValueError where they are not known."
-        if seen.metric is None or seen.metric.labels is None or len(seen.metric) != len(seen.unlabelled):
-            raise ValueError(
-                f"{seen.name}: joint training needs the labels of the unlabelled images: self_taught.source_labelled"
-            )
+        check_shown(seen, "joint training")
+        assert seen.metric is not None and seen.metric.labels is not None
+        images = seen.matched(seen.metric.images.to(seen.unlabelled.images.device))
+        if not (len(images) == len(seen.unlabelled) and torch.equal(images, seen.matched(seen.unlabelled.images))):
+            raise ValueError(f"{seen.name}: `metric` must have the unlabelled images themselves: see self_taught.source_labelled")
         domains.need_one_class(seen.metric, "joint training")
         self.head = nn.Linear(self.config.hidden, len(seen.metric.classes))
         self.register_buffer("other", seen.metric.labels.to(self.head.weight.device))
@@ -253,11 +264,11 @@ def source_labelled(task: Task) -> Task:
 
 
 def needs(run: Run) -> dict[str, Run]:
-    "`pretrained`, what the encoder has learned from the unlabelled images. It does not depend on the labelled ones."
+    "`pretrained`, what the encoder has learned from the unlabelled images alone."
     start = run.config.start
     if start is None:
         return {}
-    variant = "self_taught.source_labelled" if pretext.PRETEXTS[start.pretext].supervised else "self_taught.source_only"
+    variant = run.variant if pretext.PRETEXTS[start.pretext].supervised else "self_taught.source_only"
     return {"pretrained": dataclasses.replace(run, method="pretext", config=start, variant=variant, labels=0, n_evals=10)}
 
 
@@ -278,9 +289,11 @@ def starting(task: Task, config: Any, seed: int, options: Options, pretrained: M
     "The task with enough labelled images for a batch (drawn again and again), and what the encoder learns first."
     warn_of_copies(task)
     if config.start is not None and pretrained is None:
-        shown = source_labelled if pretext.PRETEXTS[config.start.pretext].supervised else source_only
+        supervised = pretext.PRETEXTS[config.start.pretext].supervised
+        if supervised:
+            check_shown(task, config.start.pretext)
         quiet = dataclasses.replace(options, checkpoint=None, report=None)
-        pretrained = pretext.fit(shown(task), config.start, seed, quiet)
+        pretrained = pretext.fit(task if supervised else source_only(task), config.start, seed, quiet)
     return dataclasses.replace(task, labelled=domains.repeated(task.labelled, config.batch_size)), pretrained
 
 

@@ -23,11 +23,11 @@ from .training import Batch, Configuration, Evaluator, Method, Model, Options, c
 from .training import make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['PRETEXTS', 'CODE', 'evaluator', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination', 'neighbourhood_loss',
-           'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy', 'maps', 'painter',
-           'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation', 'Classification',
-           'far_permutations', 'cut', 'Jigsaw', 'RandomClusters', 'all_images', 'metric_task', 'neighbour_accuracy',
-           'NeighbourEvaluator', 'fit']
+__all__ = ['PRETEXTS', 'CODE', 'evaluator', 'KEPT', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination',
+           'neighbourhood_loss', 'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy',
+           'maps', 'painter', 'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation',
+           'Classification', 'far_permutations', 'cut', 'Jigsaw', 'RandomClusters', 'all_images', 'metric_task',
+           'neighbour_accuracy', 'NeighbourEvaluator', 'fit']
 
 # %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
@@ -471,6 +471,7 @@ class NeighbourEvaluator:
 
 
 evaluator = NeighbourEvaluator  # of runs of a pretext: it has no classes to be asked for
+KEPT = True  # the models of such runs stay: other runs begin with them
 
 
 def fit(

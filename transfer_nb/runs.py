@@ -46,7 +46,7 @@ __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORM
            'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'configured', 'run_of',
            'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect',
            'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
-           'check_tasks', 'execute', 'carry_out', 'finish']
+           'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -740,6 +740,11 @@ def execute(runs: Sequence[Run], settings: Settings) -> int:
     return len(todo)
 
 # %% ../nbs/07_runs.ipynb #07b0004b
+def keeps_model(run: Run, schedule: Schedule) -> bool:
+    "Whether a run's checkpoint stays: another run of the plan needs it, or the method says that others begin with it (`KEPT`)."
+    return run.key in schedule.needed or getattr(run.module, "KEPT", False)
+
+
 def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Records) -> None:
     "Submit what is ready, record what is done, until nothing is left."
     while schedule.waiting or schedule.running:
@@ -752,13 +757,13 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
                 time.sleep(1)
                 continue
             if outcome.record is not None:
-                finish(run, outcome, records, keep=run.key in schedule.needed)
+                finish(run, outcome, records, keep=keeps_model(run, schedule))
             progress.ended(run, outcome)
             schedule.done(run, outcome.error)
 
 
 def finish(run: Run, outcome: Outcome, records: Records, keep: bool) -> None:
-    "Record a run, and drop its checkpoint unless another run needs the model."
+    "Record a run, and drop its checkpoint unless the model is to be kept."
     assert outcome.record is not None
     if run.key not in records.all():
         records.add(outcome.record, outcome.arrays)

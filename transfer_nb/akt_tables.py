@@ -143,7 +143,7 @@ AKT_TABLE2 = replace(
     reported={(row, "voc"): round(x / 100, 4) for row, x in MAP.items()},
 )  # fmt: skip
 
-# %% ../nbs/51_akt_results.ipynb #51000021
+# %% ../nbs/51_akt_results.ipynb #51000023
 NETWORKS = {"alexnet": ("AlexNet", 0.8904), "vgg16": ("VGG-16", 0.9321), "resnet50": ("ResNet-50", 0.9465)}
 AKT_TABLE6 = replace(
     AKT_TABLE1, name="akt.table6", title="AKT, table 6: architectures", columns=(AKT_TABLE1.column("cifar10-cifar100"),),
@@ -153,7 +153,7 @@ AKT_TABLE6 = replace(
 )  # fmt: skip
 TABLES = {t.name: t for t in (AKT_TABLE1, AKT_TABLE2, AKT_TABLE6)}
 
-# %% ../nbs/51_akt_results.ipynb #51000024
+# %% ../nbs/51_akt_results.ipynb #51000026
 def akt_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "Figure 3, as far as it can be drawn from the records at a preset: (name, matplotlib figure)."
     from transfer_nb import akt, datasets

@@ -67,7 +67,7 @@ class Config(Learning):
     layer: str = constant_of("fc7", "section 3.2; section 5.2 adds conv5", among=LAYERS)
     warm_up: float = constant_of(0.0, "share of the steps in which M learns alone: ours", least=0, below=0.5)
 
-
+# %% ../nbs/50_akt.ipynb #5000001a
 def largest_class(pseudo: Tensor) -> Tensor:
     "The share of the most frequent class among pseudo-labels (b, classes)."
     return torch.zeros_like(pseudo).scatter_(1, pseudo.argmax(1, keepdim=True), 1.0).mean(0).amax()
@@ -185,7 +185,7 @@ class AKT(Learner):
         "uint8 (N,C,H,W) to the last hidden layer (N, hidden) of M, or with `domain` 1 of G."
         return self.reader(domain)(images).fc7.float()
 
-
+# %% ../nbs/50_akt.ipynb #5000001b
 def fit(
     task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None,
     *, pretrained: Model | None = None,
@@ -232,7 +232,7 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
     single = pool.labels is not None and not pool.multilabel
     return found | ({"truth": pool.labels[at].numpy().astype(np.int16)} if single else {})  # type: ignore[index]
 
-
+# %% ../nbs/50_akt.ipynb #5000002a
 ACCEPTED = {  # for images of these classes of CIFAR-100, and of MNIST: what we would accept of CIFAR-10's, and of letters
     "bus": ("automobile", "truck"), "pickup_truck": ("automobile", "truck"), "streetcar": ("automobile", "truck"),
     "tank": ("automobile", "truck"), "tractor": ("automobile", "truck"), "rocket": ("airplane",), "leopard": ("cat",),
@@ -258,7 +258,7 @@ def reliability(pseudo: Tensor, truth: Tensor, names: Sequence[str], others: Seq
     found = good[truth[judged], pseudo[judged]].double().mean()
     return {"reliability": float(found), "reliability at random": float((good[truth[judged]].double() @ dealt).mean())}
 
-
+# %% ../nbs/50_akt.ipynb #5000002b
 def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, float]:
     "The `reliability` of the pseudo-labels, where the harness knows the classes of the unlabelled images."
     if task.hidden_labels is None or task.kind != "classification":
@@ -269,7 +269,7 @@ def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, floa
     pseudo = torch.cat([method.said(task.matched(part)).argmax(1).cpu() for part in pool.images.split(1000)])
     return reliability(pseudo, pool.labels, task.labelled.classes, pool.classes)
 
-
+# %% ../nbs/50_akt.ipynb #5000002c
 def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None, columns: int = 5) -> Any:
     """The figure of what `arrays` gives, with the `names` of the classes, and those of unlabelled images (`truths`) as titles;
     what we accept is framed."""

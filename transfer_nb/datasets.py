@@ -578,7 +578,7 @@ _SPECS += [
 ]  # fmt: skip
 _SPECS += [
     spec(f"{name}_tiles", f"four images of {title} in one, and all their classes", n // 4, m // 4, (c, 2 * side, 2 * side),
-         classes, "made of it by us", "as there", sample={"train": 1_250, "test": 250} if name == "mnist" else {},
+         classes, "made of it by us", "as there", f"{name}.npz", sample={"train": 1_250, "test": 250} if name == "mnist" else {},
          load=functools.partial(four_in_one, name))
     for name, title, n, m, c, side, classes in (
         ("mnist", "MNIST", 60_000, 10_000, 1, 28, 10), ("cifar10", "CIFAR-10", 50_000, 10_000, 3, 32, 10),

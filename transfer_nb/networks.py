@@ -19,8 +19,8 @@ __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PerDomain', 'Stack
            'DomainBatchNorm', 'ReverseGradient', 'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected',
            'mnist_parts', 'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet',
            'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock',
-           'wide_resnet', 'four_convolutions', 'small_resnet18', 'vgg5', 'strided_convolutions', 'lenet_features',
-           'vgg16', 'alexnet', 'small_resnet50', 'Floats', 'on_features', 'encoder', 'follow']
+           'wide_resnet', 'four_convolutions', 'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features',
+           'vgg16', 'alexnet', 'Floats', 'on_features', 'encoder', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -308,9 +308,10 @@ def four_convolutions(shape: tuple[int, int, int]) -> Stack:
     return Stack(to_unit(shape[0]), *blocks, nn.Flatten())
 
 # %% ../nbs/02_networks.ipynb #02a7e052
-def small_resnet18(shape: tuple[int, int, int]) -> Stack:
-    "ResNet-18 with a 3×3 stem: uint8 (N,C,H,W), scaled to ±1, to (N,512). SUPREME, section 4; DTC."
-    net = torchvision.models.resnet18(weights=None)
+def small_resnet(shape: tuple[int, int, int], depth: int = 18) -> Stack:
+    """ResNet-18 or ResNet-50 with a 3×3 stem: uint8 (N,C,H,W), scaled to ±1, to (N,512) or (N,2048). SUPREME, section 4 (and
+    DTC); AKT, table 6."""
+    net = getattr(torchvision.models, f"resnet{depth}")(weights=None)
     stem = [nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False), net.bn1, nn.ReLU()]
     return Stack(to_unit(shape[0]), *stem, net.layer1, net.layer2, net.layer3, net.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
@@ -348,14 +349,7 @@ def alexnet(shape: tuple[int, int, int]) -> Stack:
     pool = lambda: nn.MaxPool2d(2)
     return Stack(to_unit(shape[0]), *layers[:2], pool(), *layers[2:4], pool(), *layers[4:], pool(), nn.Flatten())
 
-
-def small_resnet50(shape: tuple[int, int, int]) -> Stack:
-    "ResNet-50 with a 3×3 stem: uint8 (N,C,H,W), scaled to ±1, to (N,2048). AKT, table 6."
-    net = torchvision.models.resnet50(weights=None)
-    stem = [nn.Conv2d(shape[0], 64, 3, 1, 1, bias=False), net.bn1, nn.ReLU()]
-    return Stack(to_unit(shape[0]), *stem, net.layer1, net.layer2, net.layer3, net.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
+# %% ../nbs/02_networks.ipynb #02a7e05a
 class Floats(nn.Module):
     "uint8 (N,1,D,4), the bytes of float32 features, to these features (N,D). ValueError for images."
 
@@ -371,11 +365,11 @@ def on_features(shape: tuple[int, int, int], width: int = 512, dropout: float = 
     "Features (N,1,D,4), see `Floats`, to (N, `width`): dropout, which stands in for other views, and one layer. Ours."
     return Stack(Floats(), nn.Dropout(dropout), nn.Linear(shape[1], width), nn.ReLU())
 
-
+# %% ../nbs/02_networks.ipynb #02a7e05b
 ENCODERS: dict[str, Callable[[tuple[int, int, int]], Stack]] = {
-    "lenet": lenet_features, "conv3": strided_convolutions, "conv4": four_convolutions, "vgg5": vgg5, "resnet18": small_resnet18,
+    "lenet": lenet_features, "conv3": strided_convolutions, "conv4": four_convolutions, "vgg5": vgg5, "resnet18": small_resnet,
     "wrn-10-1": partial(wide_resnet, depth=10, width=1), "wrn-28-2": wide_resnet, "wrn-28-10": partial(wide_resnet, width=10),
-    "features": on_features, "vgg16": vgg16, "alexnet": alexnet, "resnet50": small_resnet50,
+    "features": on_features, "vgg16": vgg16, "alexnet": alexnet, "resnet50": partial(small_resnet, depth=50),
 }  # fmt: skip
 
 

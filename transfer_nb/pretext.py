@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,12 @@ class Pretext(Method):
         "Images (N,C,H,W) to unit vectors, whose inner products are the metric (1)."
         return normalize(self.encode(images).float())
 
+    def of_all(self, call: Callable[[Tensor], Tensor], seen: Task, domain: Domain) -> Tensor:
+        "What `call` makes of all images of a domain, in evaluation mode and without gradients."
+        device = next(self.parameters()).device
+        with training.evaluating(self), torch.no_grad():
+            return torch.cat([call(seen.matched(part.to(device))) for part in domain.images.split(500)])
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         "Named losses of a batch, which are added up."
         raise NotImplementedError
@@ -110,10 +117,7 @@ class Remembering(Pretext):
         super().build(seen)
         self.head = nn.Linear(self.width, self.config.width)
         domain = seen.labelled if self.supervised else seen.unlabelled
-        with training.evaluating(self), torch.no_grad():
-            device = self.head.weight.device
-            parts = [self.embed(seen.matched(part.to(device))) for part in domain.images.split(500)]
-        self.register_buffer("bank", torch.cat(parts))
+        self.register_buffer("bank", self.of_all(self.embed, seen, domain))
 
     def embed(self, images: Tensor) -> Tensor:
         "Images (N,C,H,W) to unit vectors, whose inner products are the metric (1)."
@@ -368,7 +372,7 @@ def cut(images: Tensor, side: int) -> Tensor:
     tiles = images[:, :, : h * side, : w * side].unflatten(3, (side, w)).unflatten(2, (side, h))
     return tiles.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
-
+# %% ../nbs/32_pretext.ipynb #f7b9dbba
 class Jigsaw(Pretext):
     "Noroozi and Favaro 2016: find the permutation of an image's tiles, each of which is scaled to the size of the image."
 
@@ -395,7 +399,7 @@ class Jigsaw(Pretext):
 
 PRETEXTS["jigsaw"] = Jigsaw
 
-
+# %% ../nbs/32_pretext.ipynb #f7b9dbbb
 class RandomClusters(Pretext):
     "Wei et al. 2018, as AKT's section 4.2 has it: the cluster that an untrained network's features put an image into."
 
@@ -407,11 +411,10 @@ class RandomClusters(Pretext):
 
         super().build(seen)
         self.head = nn.Linear(self.width, self.config.permutations)
-        with training.evaluating(self), torch.no_grad():
-            device = self.head.weight.device
-            parts = [self.encode(seen.matched(part.to(device))).float().cpu() for part in seen.unlabelled.images.split(500)]
-        found = MiniBatchKMeans(self.config.permutations, n_init=3, random_state=0).fit_predict(torch.cat(parts).numpy())
-        self.register_buffer("cluster", torch.from_numpy(found).long().to(device))
+        features = self.of_all(self.encode, seen, seen.unlabelled)
+        clusters = MiniBatchKMeans(self.config.permutations, n_init=3, random_state=0)
+        found = clusters.fit_predict(features.float().cpu().numpy())
+        self.register_buffer("cluster", torch.from_numpy(found).long().to(features.device))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         "The cross-entropy of the clusters."

@@ -96,7 +96,7 @@ class Learning(Configuration):
     momentum: float = constant_of(0.9, "section 4.1", least=0, below=1)
     weight_decay: float = constant_of(5e-4, "section 4.1", least=0)
     decay_at: float = constant_of(
-        0.75, "the share of the training after which the lr falls to a tenth: 75 epochs", least=0, most=1
+        0.75, "the share of the training after which the lr falls to a tenth: 75 of our 100 epochs", least=0, most=1
     )
     weight: float = constant_of(1.0, "λ_s of (6): of the unlabelled images' loss, section 4.1", least=0)
     hard: bool = constant_of(False, "pseudo-labels of zeros and ones: not given")
@@ -107,7 +107,7 @@ class Learning(Configuration):
         if self.start is not None and self.network != self.start.network:
             raise ValueError(f"network={self.network!r}, but start.network={self.start.network!r}: both must be the same")
 
-
+# %% ../nbs/52_self_taught.ipynb #5200001a
 class Learner(Method):
     "A network that learns from labelled images. Those that derive from it say what they do with the others."
 
@@ -206,7 +206,7 @@ class Joint(Learner):
             "source loss": self.config.weight * other,
         }
 
-
+# %% ../nbs/52_self_taught.ipynb #520000a4
 class PseudoLabels(Learner):
     "Lee 2013, as AKT's section 4.2 has it: after half of the steps the network's answers for unlabelled images are learned, too."
 
@@ -240,7 +240,7 @@ class PseudoLabels(Learner):
             "pseudo-label loss": self.config.weight * label_loss(found.logits[n:], pseudo, self.several),
         }
 
-
+# %% ../nbs/52_self_taught.ipynb #5200001b
 BASELINES: dict[str, type[Learner]] = {"supervised": Learner, "joint": Joint, "pseudo_labels": PseudoLabels}
 
 
@@ -284,7 +284,7 @@ def warn_of_copies(task: Task) -> None:
                 stacklevel=3,
             )
 
-
+# %% ../nbs/52_self_taught.ipynb #520000a6
 def starting(task: Task, config: Any, seed: int, options: Options, pretrained: Model | None) -> tuple[Task, Model | None]:
     "The task with enough labelled images for a batch (drawn again and again), and what the encoder learns first."
     warn_of_copies(task)

@@ -243,6 +243,25 @@ def readme_in_sync() -> list[str]:
     ] + [f"{s} is of no use" for s in sorted(stale)]
 
 
+def one_title() -> list[str]:
+    """each notebook has one title, no heading twice, and each displayed equation one number at most"""
+    wrong = []
+    for path in notebook_paths():
+        text = "\n".join(c["source"] for c in cells_of(path) if c["cell_type"] == "markdown")
+        headings = re.findall(r"^#+ .*", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+        titles = [h for h in headings if h.startswith("# ")]
+        numbered = [e for e in re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL) if e.count(r"\tag") > 1 and "align" not in e]
+        wrong += [f"{path.name}: {len(titles)} titles"] * (len(titles) != 1)
+        wrong += [f"{path.name}: {h!r} twice" for h in set(headings) if headings.count(h) > 1]
+        wrong += [f"{path.name}: two numbers in {' '.join(e.split())[:60]}" for e in numbered]
+    return wrong
+
+
+def pages_built() -> list[str]:
+    """the HTML pages can be made, without a warning"""
+    return report(sys.executable, ROOT / "tools/docs.py")
+
+
 def settings_sane() -> list[str]:
     """settings.ini is sound"""
     cfg, wrong = settings(), []
@@ -398,6 +417,8 @@ CHECKS: dict[Callable[[], list[str]], str] = {
     samples_described: "name the file, its origin and its licence there",
     links_resolve: "targets are relative to the page; anchors are headings in small letters, joined by hyphens",
     readme_in_sync: SYNC,
+    one_title: "a second title is an entry of its own in the pages' contents; two numbers in one display are an error in MathJax",
+    pages_built: "Sphinx says what it could not read",
     settings_sane: "settings.ini is the one place for name, version, dependencies and commands",
     imports_allowed: "add the requirement, or move what is shared down: two papers share a family notebook",
     harness_neutral: "the harness finds methods, tasks and tables by what they define, not by their names",

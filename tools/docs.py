@@ -26,7 +26,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 project = html_title = "transfer_nb"
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]
+html_theme = "sphinx_book_theme"
+html_static_path = ["static"]
+html_css_files = ["pages.css"]
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "amsmath"]
@@ -34,8 +37,16 @@ myst_heading_anchors = 6
 myst_heading_slug_func = "links.slug"
 suppress_warnings = ["myst.header"]
 exclude_patterns = ["**.md"]
-html_theme_options = {"page_width": "1100px", "fixed_sidebar": True}
+html_theme_options = {"use_download_button": True, "home_page_in_toc": True, "show_toc_level": 1, "navbar_persistent": []}
 '''
+CSS = """/* Tables and lines that are wider than the page scroll. */
+.bd-article table { display: block; overflow-x: auto; font-size: 0.85em; white-space: nowrap; }
+.bd-article td, .bd-article th { white-space: normal; max-width: 28em; }
+.bd-main .bd-content .bd-article-container { max-width: 68em; }
+.bd-article div.highlight pre { font-size: 0.8em; }
+.bd-header { display: none; }
+.bd-article mjx-container { overflow-x: auto; overflow-y: hidden; max-width: 100%; }
+"""
 
 
 def own_link(match: re.Match[str]) -> str:
@@ -122,6 +133,8 @@ def prepare() -> None:
         mend_anchors(page)
     add_contents(WORK / "index.ipynb")
     (WORK / "conf.py").write_text(CONF, encoding="utf-8")
+    (WORK / "static").mkdir(exist_ok=True)
+    (WORK / "static/pages.css").write_text(CSS, encoding="utf-8")
 
 
 def main() -> None:

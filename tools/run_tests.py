@@ -1,4 +1,4 @@
-"""All checks, then every notebook run by nbdev_test: `python tools/run_tests.py [notebook ...]`.
+"""All checks, and every notebook run by nbdev_test: `python tools/run_tests.py [notebook ...]`.
 
 Each notebook runs in a process of its own, two at a time, by `tools/run_notebook.py`: nbdev_test, which also compares the cells
 that show something with those that have an output stored. nbdev_test exits 0 when it matched no notebook or skipped one, so a
@@ -18,6 +18,7 @@ import check
 
 WORKERS, LIMIT = 2, 600  # notebooks at a time; seconds for one
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 33), "MALLOC_TOP_PAD_": str(1 << 28)}
 
 
 def was_run(name: str, text: str) -> bool:
@@ -38,7 +39,7 @@ def run(path: Path) -> tuple[bool, str]:
         "--path",
         path,
     ]
-    env, pipe = os.environ | ONE_THREAD, subprocess.PIPE
+    env, pipe = os.environ | ONE_THREAD | KEEP_MEMORY, subprocess.PIPE
     try:
         done = subprocess.run(command, cwd=check.ROOT, env=env, timeout=LIMIT, stdout=pipe, stderr=subprocess.STDOUT, text=True)
     except subprocess.TimeoutExpired:
@@ -57,18 +58,18 @@ def run_and_tell(path: Path) -> bool:
     return passed
 
 
-def run_notebooks(paths: list[Path]) -> tuple[int, int]:
+def run_notebooks(pool: ThreadPoolExecutor, paths: list[Path]) -> tuple[int, int]:
     """Run the notebooks; how many passed and how many failed, which together are all that were asked for."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        passed = sum(pool.map(run_and_tell, paths))
+    passed = sum(pool.map(run_and_tell, paths))
     return passed, len(paths) - passed
 
 
 def main(names: list[str]) -> None:
-    """Run what is named, or all checks and all notebooks."""
-    counts = [(0, 0) if names else check.run_checks()]
-    counts.append(run_notebooks([Path(n).absolute() for n in names] or check.notebook_paths()))
-    check.finish(*map(sum, zip(*counts)))
+    """Run what is named, or all notebooks, and beside them all checks."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        checks = pool.submit((lambda: (0, 0)) if names else check.run_checks)
+        notebooks = run_notebooks(pool, [Path(n).absolute() for n in names] or check.notebook_paths())
+    check.finish(*map(sum, zip(checks.result(), notebooks)))
 
 
 if __name__ == "__main__":

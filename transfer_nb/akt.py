@@ -207,7 +207,7 @@ MOMENTS = ("early", "in the middle", "at the end")
 def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
     """For each class the surest `each` of 1,000 unlabelled images that G gives it, at three moments: `image`, and for each its
     `moment`, `of_class`, `sure`, and `truth` where it is known; the `share` (3, classes) of the images that a class gets; and
-    `each` labelled images of each class, `target` and `target_class`."""
+    `each` labelled images of each class, `target` and `target_class`; `names` of the classes, and of the `others`."""
     method: Any = model.method
     pool = task.unlabelled if task.hidden_labels is None else domains.revealed(task)
     pool = domains.drawn(pool, len(method.shown))
@@ -227,10 +227,12 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
         "of_class": np.array([c for _, c, *_ in kept], np.uint8), "sure": np.array([k[3] for k in kept], np.float16),
         "share": given.double().mean(1).numpy().astype(np.float16),
         "target": task.matched(task.labelled.images[[i for _, i in targets]]).numpy(),
-        "target_class": np.array([c for c, _ in targets], np.uint8),
+        "target_class": np.array([c for c, _ in targets], np.uint8), "names": np.array(task.labelled.classes),
     }  # fmt: skip
     single = pool.labels is not None and not pool.multilabel
-    return found | ({"truth": pool.labels[at].numpy().astype(np.int16)} if single else {})  # type: ignore[index]
+    if not single:
+        return found
+    return found | {"truth": pool.labels[at].numpy().astype(np.int16), "others": np.array(pool.classes)}  # type: ignore[index]
 
 # %% ../nbs/50_akt.ipynb #5000002a
 ACCEPTED = {  # for images of these classes of CIFAR-100, and of MNIST: what we would accept of CIFAR-10's, and of letters
@@ -266,7 +268,7 @@ def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, floa
     pool = domains.drawn(domains.revealed(task), min(most, len(task.unlabelled)))
     assert pool.labels is not None
     method: Any = model.method
-    pseudo = torch.cat([method.said(task.matched(part)).argmax(1).cpu() for part in pool.images.split(1000)])
+    pseudo = model.map(lambda part: method.said(part).argmax(1), pool.images).long()
     return reliability(pseudo, pool.labels, task.labelled.classes, pool.classes)
 
 # %% ../nbs/50_akt.ipynb #5000002c

@@ -87,8 +87,7 @@ def begin(task: Task, config: Any, seed: int, options: Options, pretrained: Mode
     "Check the task, pretrain (unless that is given), cluster. Raises what `count_clusters` and `pretext.fit` raise."
     k = count_clusters(task, config.clusters)
     if pretrained is None:
-        quiet = dataclasses.replace(options, checkpoint=None, report=None, n_evals=10)
-        pretrained = pretext.fit(task, config.pretraining, seed, quiet)
+        pretrained = pretext.beforehand(task, config.pretraining, seed, options)
     features = pretrained.features(task.unlabelled.images, layer="encoder")
     return Start(pretrained.method, features, k_means(features, k, seed))  # type: ignore[arg-type]
 
@@ -460,8 +459,8 @@ def fit(
 # %% ../nbs/42_clustering.ipynb #42000048
 def arrays(model: Model, task: Task, most: int = 500, each: int = 12) -> Arrays:
     """Of `most` unlabelled images the features `before` and `after`, (M,D), their `cluster` and `truth`, (M,); `each` images of
-    each cluster, from the surest to the least sure, (K·`each`,C,H,W), with `of_cluster`, `of_truth` and `sure`. No `truth` where
-    it is not known."""
+    each cluster, from the surest to the least sure, (K·`each`,C,H,W), with `of_cluster`, `of_truth` and `sure`; the classes'
+    `names`. No `truth`, and no names, where they are not known."""
     method: Any = model.method
     images, known = task.unlabelled.images, task.hidden_labels
     p = model.logits(images).softmax(1)
@@ -477,7 +476,8 @@ def arrays(model: Model, task: Task, most: int = 500, each: int = 12) -> Arrays:
     }  # fmt: skip
     if known is not None:
         found |= {"truth": known[shown], "of_truth": known[grid]}
-    return {k: v.cpu().numpy().astype(np.float16 if v.is_floating_point() else v.cpu().numpy().dtype) for k, v in found.items()}
+    plain = {k: v.cpu().numpy().astype(np.float16 if v.is_floating_point() else v.cpu().numpy().dtype) for k, v in found.items()}
+    return plain | ({"names": np.array(task.unlabelled.classes)} if known is not None else {})
 
 # %% ../nbs/42_clustering.ipynb #42000051
 def estimated_clusters(known: Tensor, labels: Tensor, new: Tensor, most: int = 12, seed: int = 0) -> tuple[int, list[float]]:

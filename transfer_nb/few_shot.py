@@ -231,6 +231,7 @@ WAYS = ("nearest", "shots", "propagated")
 class FewShot(Method):
     "A learned metric, judged in episodes: step k solves episode k in all ways, and keeps what was right in `rates`."
 
+    capturable = False  # each step trains a classifier
     rates: Tensor
     done: Tensor
 
@@ -280,8 +281,7 @@ def fit(
         raise ValueError("capture='yes': an episode cannot be captured; leave capture='no'")
     check_classes(task, config)
     if metric is None:
-        alone = dataclasses.replace(options, checkpoint=None, report=None, n_evals=10)
-        metric = pretext.fit(task, config.transfer.metric, seed, alone)
+        metric = pretext.beforehand(task, config.transfer.metric, seed, options)
     solved, episodes = answers(task, metric, config, seed, options.precision), list(drawn_episodes(task, config))
     build = lambda seen, config: FewShot(metric.method, solved, episodes)  # type: ignore[union-attr]
     return training.fit(build, task, config, seed, options, evaluator or running_mean(task))

@@ -179,7 +179,7 @@ def cluster_grid(
 ) -> Figure:  # fmt: skip
     """A row for each cluster: its uint8 images (N,C,H,W) from the surest to the least sure. `cluster`, `confidence`: (N,). With
     `labels` (N,) and the class that each cluster is `matched` with, mistakes are framed, and titled by the `names` of their
-    classes; the other titles are confidences."""
+    classes, too; the numbers are confidences."""
     pictures, cluster, confidence = as_pictures(images), array(cluster), array(confidence)
     name = lambda c: names[c] if names else str(c)
     found = np.unique(cluster)
@@ -191,8 +191,9 @@ def cluster_grid(
         for ax in row[len(members) :]:
             ax.axis("off")
         for ax, i in zip(row, members):
-            wrong = labels is not None and array(labels)[i] != of
-            show_image(ax, pictures[i], name(array(labels)[i]) if wrong else f"{confidence[i]:.2f}", WRONG if wrong else None)
+            wrong = labels is not None and bool(array(labels)[i] != of)
+            told = f"{name(array(labels)[i])} " if wrong else ""
+            show_image(ax, pictures[i], f"{told}{confidence[i]:.2f}", WRONG if wrong else None)
         title = f"cluster {k}" if of is None else f"cluster {k}:\n{name(of)}"
         row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
     return fig

@@ -406,7 +406,7 @@ def transfer_metric(
     `pretext.fit` and `propagate` raise, all bad input before any training."""
     check_counts(task, config)
     if metric is None and (config.transferred or config.propagation != "none"):
-        metric = pretext.fit(task, config.metric, seed, dataclasses.replace(options, checkpoint=None, report=None, n_evals=10))
+        metric = pretext.beforehand(task, config.metric, seed, options)
     if metric is None or config.propagation == "none":
         return metric, None
     return metric, propagated(task, metric, config)

@@ -28,7 +28,7 @@ __all__ = ['PRETEXTS', 'CODE', 'evaluator', 'KEPT', 'Config', 'Pretext', 'Rememb
            'neighbourhood_loss', 'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy',
            'maps', 'painter', 'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation',
            'Classification', 'far_permutations', 'cut', 'Jigsaw', 'RandomClusters', 'all_images', 'metric_task',
-           'neighbour_accuracy', 'NeighbourEvaluator', 'fit']
+           'neighbour_accuracy', 'NeighbourEvaluator', 'fit', 'beforehand']
 
 # %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
@@ -491,3 +491,9 @@ def fit(
         blank = Domain("nothing", torch.zeros(1, *task.shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("nothing",))
         learned = dataclasses.replace(learned, labelled=domains.repeated(blank, config.batch_size))
     return training.fit(method, learned, config, seed, options, evaluator or NeighbourEvaluator(task))
+
+
+def beforehand(task: Task, config: Config, seed: int, options: Options) -> Model:
+    "What another method begins with, as `fit` gives it: without a checkpoint, reports and evaluations of its own."
+    quiet = dataclasses.replace(options, checkpoint=None, report=None, n_evals=10)
+    return fit(task, config, seed, quiet, lambda method, step: {})

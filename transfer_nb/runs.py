@@ -60,7 +60,7 @@ def is_method(module: ModuleType) -> bool:
 def methods() -> list[str]:
     "The names of this package's methods, by the text of its modules: none is imported for that."
     (folder,) = importlib.import_module(PACKAGE).__path__
-    defines = lambda text: "\nclass Config" in text and "\ndef fit(" in text
+    defines = lambda text: "\nclass Config(" in text and "\ndef fit(" in text
     return sorted(p.stem for p in Path(folder).glob("*.py") if defines(p.read_text(encoding="utf-8")))
 
 
@@ -436,10 +436,10 @@ def trained(run: Run, task: Task, records: Records, device: str = "auto", report
     "The model of a run on its task, trained from where its checkpoint left off. Raises what the method's `fit` raises."
     needed = {}
     for name, need in run.needs.items():
-        needed[name] = trained(need, need.make_task(data), records, device)
+        needed[name] = trained(need, need.make_task(data), records, device, data=data)
     evaluator = getattr(run.module, "evaluator", TaskEvaluator)(task)
     path = records.checkpoint(run.key)
-    options = Options(device, run.precision, n_evals=run.n_evals, checkpoint=path, progress=False, report=report)
+    options = Options(device, run.precision, "auto", run.n_evals, path, progress=False, report=report)
     return run.module.fit(task, run.config, run.seed, options, evaluator, **needed)
 
 

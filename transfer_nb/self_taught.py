@@ -292,8 +292,7 @@ def starting(task: Task, config: Any, seed: int, options: Options, pretrained: M
         supervised = pretext.PRETEXTS[config.start.pretext].supervised
         if supervised:
             check_shown(task, config.start.pretext)
-        quiet = dataclasses.replace(options, checkpoint=None, report=None)
-        pretrained = pretext.fit(task if supervised else source_only(task), config.start, seed, quiet)
+        pretrained = pretext.beforehand(task if supervised else source_only(task), config.start, seed, options)
     return dataclasses.replace(task, labelled=domains.repeated(task.labelled, config.batch_size)), pretrained
 
 

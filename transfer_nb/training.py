@@ -37,11 +37,11 @@ __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE
            'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'device_of', 'Outputs', 'inverse_decay',
            'cosine_decay', 'constant', 'linear_decay', 'set_lr', 'make_optimiser', 'descend', 'WatchedOperations',
            'WatchedMethods', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors',
-           'state_tensors', 'put_back', 'random_state', 'set_random_state', 'WrongCheckpoint', 'check_identity',
-           'constant_of', 'check_value', 'Configuration', 'constants', 'typed', 'overridden', 'History', 'Options',
-           'pick_precision', 'pick_stepper', 'uninterrupted', 'evaluating', 'place_in', 'Loop', 'interval_ends',
-           'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'Model', 'test_accuracy',
-           'config_values', 'deterministic', 'prepare', 'fit', 'versions', 'hardware']
+           'state_tensors', 'state_copies', 'put_back', 'random_state', 'set_random_state', 'WrongCheckpoint',
+           'check_identity', 'constant_of', 'check_value', 'Configuration', 'constants', 'typed', 'overridden',
+           'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted', 'evaluating', 'place_in', 'Loop',
+           'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'Model',
+           'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit', 'versions', 'hardware']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -164,6 +164,7 @@ class Method(nn.Module):
 
     optimisers: list[torch.optim.Optimizer]
     stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the configuration's `steps`
+    capturable = True  # whether its step can be recorded as a CUDA graph
 
     def begin(self, stage: int) -> None:
         "Called once, before the first step of stage 1, 2, ...: the place to copy weights and to make new optimisers."
@@ -314,7 +315,7 @@ class Captured(Eager):
 
     def record(self, *inputs: Any) -> None:
         "Warm up on a side stream, put the state back, record. Dropout's random numbers go on from where they were."
-        before, draws = [t.clone() for t in state_tensors(self.method)], random_state()
+        before, draws = state_copies(self.method), random_state()
         self.inputs = tuple(tree_clone(i) for i in inputs)
         stream = torch.cuda.Stream(self.device)
         stream.wait_stream(torch.cuda.current_stream())
@@ -359,6 +360,11 @@ def optimiser_tensors(method: Method) -> list[Tensor]:
 def state_tensors(method: Method) -> list[Tensor]:
     "Every tensor that a step may change: parameters, buffers, optimiser state."
     return [*method.parameters(), *method.buffers(), *optimiser_tensors(method)]
+
+
+def state_copies(method: Method) -> list[Tensor]:
+    "Copies of `state_tensors`, outside of any graph."
+    return [t.detach().clone() for t in state_tensors(method)]
 
 
 @torch.no_grad()
@@ -495,8 +501,9 @@ PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16
 @dataclass(frozen=True)
 class Options:
     """How a training goes, whatever the method. `n_evals`: evaluations (and checkpoints) in a run. `stream`: leave the images
-    where they are, and read ahead; `auto`: if they do not fit. `progress`: a progress bar. `report`: called every few steps with
-    the number of steps done and the last evaluation. ValueError for an option that cannot be."""
+    where they are, and read ahead; `auto`: if they do not fit. `capture`: record the step as a CUDA graph; `auto`: on a GPU.
+    `progress`: a progress bar. `report`: called every few steps with the number of steps done and the last evaluation.
+    ValueError for an option that cannot be."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -510,7 +517,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.n_evals < 1:
             raise ValueError(f"n_evals={self.n_evals} must be at least 1")
-        for name, known in (("precision", PRECISIONS), ("capture", ("yes", "no")), ("stream", ("auto", "yes", "no"))):
+        for name, known in (("precision", PRECISIONS), *((k, ("auto", "yes", "no")) for k in ("capture", "stream"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
 
@@ -524,7 +531,8 @@ def pick_stepper(options: Options, method: Method, device: torch.device) -> Eage
     "An eager step, or a captured one where that is asked for; ValueError if it is, and there is no GPU."
     if options.capture == "yes" and device.type != "cuda":
         raise ValueError("capture='yes' needs a CUDA device: leave capture='no'")
-    stepper = Captured if options.capture == "yes" else Eager
+    captured = options.capture == "yes" or options.capture == "auto" and device.type == "cuda" and method.capturable
+    stepper = Captured if captured else Eager
     return stepper(method, pick_precision(options.precision, device), device)
 
 # %% ../nbs/04_training.ipynb #a6dd9832

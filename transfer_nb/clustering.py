@@ -47,6 +47,8 @@ def k_means(features: Tensor, k: int, seed: int = 0) -> Tensor:
     "Centres (k,D) of the best, by inertia, of ten runs of k-means on features (N,D)."
     from sklearn.cluster import KMeans
 
+    if not features.isfinite().all():
+        raise ValueError("k-means: features are not finite, so the network has diverged: lower the lr of its (pre)training")
     found = KMeans(k, n_init=10, random_state=seed).fit(features.cpu().numpy())
     return torch.from_numpy(found.cluster_centers_).to(features)
 

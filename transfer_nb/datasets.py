@@ -162,8 +162,11 @@ SAMPLES: dict[str, Callable[[str], Arrays]] = {
 
 # %% ../nbs/05_datasets.ipynb #605034f4
 def cache_dir() -> Path:
-    "Where prepared sets are kept: TRANSFER_NB_CACHE, or ~/.cache/transfer_nb."
-    return Path(os.environ.get("TRANSFER_NB_CACHE") or Path.home() / ".cache" / "transfer_nb").expanduser()
+    "Where prepared sets are kept: TRANSFER_NB_CACHE, or ~/.cache/transfer_nb. FileNotFoundError where there is no home."
+    try:
+        return Path(os.environ.get("TRANSFER_NB_CACHE") or Path.home() / ".cache" / "transfer_nb").expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError("there is no home folder to keep data in: name a folder in TRANSFER_NB_CACHE") from error
 
 
 def places(data: str | Path | None = None) -> list[Path]:
@@ -196,7 +199,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(Path(name))
         os.chmod(name, 0o644)  # a temporary file is private; a record is not
-        with open(name, "rb") as file:
+        with open(name, "r+b") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:

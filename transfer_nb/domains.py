@@ -25,8 +25,8 @@ __all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present
            'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
            'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
            'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order',
-           'as_labels', 'is_image', 'decoded', 'image_files', 'folder', 'as_domain', 'common_shape', 'make_task',
-           'nearest', 'look_up']
+           'as_labels', 'is_image', 'decoded', 'image_files', 'read_images', 'folder', 'as_domain', 'common_shape',
+           'make_task', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
@@ -56,9 +56,10 @@ def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) 
         raise ValueError(f"{who}: {what} must be an int64 tensor of shape ({n},), one for each image, not {got}{hint}")
     low, high = int(ids.min()), int(ids.max())
     if below is not None and (low < 0 or high >= below):
+        advice = "-1 is no class: leave images without a label out, or give them as unlabelled ones" if low < 0 else ""
         raise ValueError(
-            f"{who}: {what} run from {low} to {high}, but {below} classes allow 0 to {below - 1} only;"
-            " subtract the lowest label, or name all the classes"
+            f"{who}: {what} run from {low} to {high}, but {below} classes allow 0 to {below - 1} only; "
+            f"{advice or 'subtract the lowest label, or name all the classes'}"
         )
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9e
@@ -443,7 +444,7 @@ def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     classes = len(pool.classes)
     if not classes <= n < len(pool):
         raise ValueError(f"{task.name}: n must be from {classes}, one of each class, to {len(pool) - 1}, not {n}")
-    order = evenly(pool, seed)
+    n, order = int(n), evenly(pool, int(seed))
     if like_labelled:
         return replace(task, name=f"{task.name}+{n}", labelled=pool.subset(order[:n]))
     few, rest = pool.subset(order[:n]), pool.subset(order[n:].sort().values)
@@ -612,7 +613,7 @@ def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: 
     return out
 
 
-def _read_images(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path | None = None) -> Tensor:
+def read_images(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path | None = None) -> Tensor:
     "The images (N,C,H,W), each brought to `shape`; ValueError if `shape` is None and they differ."
     from concurrent.futures import ThreadPoolExecutor
 
@@ -652,12 +653,12 @@ def folder(
     found = {q[0] for q in parts if len(q) > 1}
     fits = loose is None and (classes is None or found <= set(classes))
     if labelled is False or not (labelled or fits):
-        return Domain(root.name, _read_images(files, shape, resize, store), None, tuple(classes or ()))
+        return Domain(root.name, read_images(files, shape, resize, store), None, tuple(classes or ()))
     empty = sorted(d.name for d in root.iterdir() if d.is_dir() and d.name not in found and not d.name.startswith("."))
     if empty:
         raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
     ids, names = as_labels([q[0] for q in parts], classes, str(root))
-    return Domain(root.name, _read_images(files, shape, resize, store), ids, names)
+    return Domain(root.name, read_images(files, shape, resize, store), ids, names)
 
 # %% ../nbs/00_domains.ipynb #05c8c2ab
 Source = Domain | tuple[Any, Any] | list[Any] | np.ndarray | Tensor | str | Path
@@ -714,7 +715,10 @@ def make_task(
     if classes:
         lab = by_name(lab, classes)
     if absent := sorted(set(lab.classes) - set(present(lab)), key=lab.classes.index):
-        raise ValueError(f"{name}: no labelled image of class {', '.join(map(repr, absent))}; label one, or leave the class out")
+        hint = " (labels count from 0: subtract 1, if yours count from 1)" if absent == ["0"] else ""
+        raise ValueError(
+            f"{name}: no labelled image of class {', '.join(map(repr, absent))}; label one, or leave the class out{hint}"
+        )
     unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, resize=resize)
     held = None if test is None else as_domain(test, "test", lab.classes, shape, resize=resize, labelled=True)
     roles = {"labelled": lab, "unlabelled": unl} | ({} if held is None else {"test": held})

@@ -128,6 +128,8 @@ class Run:
     n_evals: int = 10
 
     def __post_init__(self) -> None:
+        for name in ("labels", "seed", "n_evals"):
+            object.__setattr__(self, name, int(getattr(self, name)))  # numpy's numbers would give another key
         wanted = method_module(self.method).Config
         if type(self.config) is not wanted:
             raise ValueError(f"{self.method} takes a {wanted.__module__}.Config, not {type(self.config).__module__}'s")
@@ -385,8 +387,9 @@ class Records:
     def check_writable(self) -> None:
         "OSError that says what to do, before any work, if the folder cannot be written to."
         try:
-            datasets.write_atomically(self.folder / "runs" / ".probe", lambda p: p.write_bytes(b"0" * 4096))
-            (self.folder / "runs" / ".probe").unlink()
+            probe = self.folder / "runs" / f".probe{os.getpid()}"
+            datasets.write_atomically(probe, lambda p: p.write_bytes(b"0" * 4096))
+            probe.unlink()
             locked = [p for p in self.folder.glob("*.jsonl") if not os.access(p, os.W_OK)]
             if locked:
                 raise PermissionError(errno.EACCES, "read-only", str(locked[0]))
@@ -480,6 +483,9 @@ class Settings:
     device: str = "auto"
     workers: int = 0  # 0: one for each core, or one on a GPU
     engine: str = "local"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "out", Path(self.out))  # a text will do
 
     def processes(self) -> int:
         "How many runs are made at once."

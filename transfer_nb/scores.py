@@ -28,6 +28,7 @@ __all__ = ['L2_CHOICES', 'KNOWN', 'Validator', 'VALIDATORS', 'ROWS', 'accuracy',
 # %% ../nbs/06_scores.ipynb #6c0e8c86
 def _ids(name: str, ids: Tensor) -> Tensor:
     "`ids` if it is a non-empty vector of class ids (integers, none negative), else a ValueError that says what it is instead."
+    ids = torch.as_tensor(ids)
     if ids.ndim != 1 or len(ids) == 0 or ids.is_floating_point() or ids.is_complex():
         raise ValueError(f"{name} must be a non-empty vector of integer class ids, not {ids.dtype} of shape {tuple(ids.shape)}")
     if int(ids.min()) < 0:
@@ -285,6 +286,7 @@ def proxy_a_distance(features_a: Tensor, features_b: Tensor, seed: int = 0, most
         drawn = _drawn(features, most, seed)
         return drawn[::2], drawn[1::2]
 
+    features_a, features_b = torch.as_tensor(features_a), torch.as_tensor(features_b)
     if not bool(features_a.isfinite().all() and features_b.isfinite().all()):
         return math.nan
     (fit_a, test_a), (fit_b, test_b) = halves(features_a), halves(features_b)

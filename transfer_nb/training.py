@@ -29,19 +29,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm import tqdm
 
 from .datasets import write_atomically
-from .domains import Domain, Task, content, look_up
+from .domains import Domain, Task, as_domain, content, look_up, read_images
 
 # %% auto #0
 __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Evaluator', 'PRECISIONS', 'WARNING', 'SHOWN',
-           'seed_for', 'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large',
+           'Images', 'seed_for', 'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large',
            'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'device_of', 'Outputs', 'inverse_decay',
            'cosine_decay', 'constant', 'linear_decay', 'set_lr', 'make_optimiser', 'descend', 'WatchedOperations',
            'WatchedMethods', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors',
            'state_tensors', 'state_copies', 'put_back', 'random_state', 'set_random_state', 'WrongCheckpoint',
-           'check_identity', 'constant_of', 'check_value', 'Configuration', 'constants', 'typed', 'overridden',
-           'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted', 'evaluating', 'place_in', 'Loop',
-           'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'Model',
-           'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit', 'versions', 'hardware']
+           'check_identity', 'constant_of', 'check_value', 'plain_number', 'Configuration', 'constants', 'typed',
+           'overridden', 'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted', 'evaluating',
+           'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save',
+           'restore', 'pictures', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit',
+           'versions', 'hardware']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -112,8 +113,12 @@ def load(task: Task, device: torch.device) -> Task:
 
 def too_large(domain: Domain, task: Task, device: torch.device, share: float = 0.5) -> bool:
     "Whether the matched images would take more than `share` of the memory that the device has."
-    on_gpu = device.type == "cuda"
-    memory = torch.cuda.mem_get_info(device)[1] if on_gpu else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if device.type == "cuda":
+        memory = torch.cuda.mem_get_info(device)[1]
+    elif hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        return False  # Windows does not say in this way how much it has
     return len(domain) * math.prod(task.shape) > share * memory
 
 # %% ../nbs/04_training.ipynb #afb2a15c
@@ -421,13 +426,19 @@ def check_value(name: str, value: Any, *, least: float, above: float, most: floa
         raise ValueError(f"{name}={value} must be {' and '.join(filter(None, (low, high)))}")
 
 
+def plain_number(value: Any) -> Any:
+    "A numpy number as Python's, which is written to a checkpoint and hashed in one way; anything else as it is."
+    return value.item() if isinstance(value, np.generic) else value
+
+
 @dataclass(frozen=True)
 class Configuration:
     "What the methods' configurations derive from: they are checked when they are made. ValueError for what cannot be."
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
+            value = plain_number(getattr(self, f.name))
+            object.__setattr__(self, f.name, value)
             if f.metadata and not (value is None and f.default is None):
                 check_value(f.name, value, **f.metadata)
 
@@ -442,7 +453,7 @@ def constants(config: Any) -> list[dict[str, Any]]:
 # %% ../nbs/04_training.ipynb #c0f19a04
 def typed(name: str, value: Any, kind: Any) -> Any:
     "A value, or a text that stands for one, as a field of type `kind` has it; ValueError for another type."
-    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    kinds, value = get_args(kind) if isinstance(kind, types.UnionType) else (kind,), plain_number(value)
     if isinstance(value, str) and (str not in kinds or value == "None" and types.NoneType in kinds):
         try:
             value = ast.literal_eval(value)
@@ -515,6 +526,8 @@ class Options:
     report: Callable[[int, Mapping[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
+        if self.checkpoint is not None:
+            object.__setattr__(self, "checkpoint", Path(self.checkpoint))  # a text will do
         if self.n_evals < 1:
             raise ValueError(f"n_evals={self.n_evals} must be at least 1")
         for name, known in (("precision", PRECISIONS), *((k, ("auto", "yes", "no")) for k in ("capture", "stream"))):
@@ -704,6 +717,27 @@ def restore(loop: Loop) -> None:
     loop.history = History(state["history"], state["seconds"])
 
 # %% ../nbs/04_training.ipynb #e5069d34
+Images = Tensor | np.ndarray | Domain | str | Path | Sequence[str | Path]
+
+
+def pictures(images: Images, task: Task) -> Tensor:
+    """uint8 (N,C,H,W) from what a model can be asked about: a tensor or an array of images, one image, a folder, a list of files,
+    a domain. Three dimensions are one image where the task has three colours, and so has it. ValueError for anything else."""
+    if isinstance(images, Domain):
+        return images.images
+    if isinstance(images, list | tuple) and images and all(isinstance(x, str | Path) for x in images):
+        return read_images([Path(x) for x in images], task.shape, task.resize)
+    if isinstance(images, Tensor | np.ndarray):
+        colours, shape = task.shape[0], images.shape
+        if len(shape) == 3 and colours == 3 and 3 in (shape[0], shape[2]):
+            images, shape = images[None], (1, *shape)
+        turned = len(shape) == 4 and colours in (1, 3) and shape[3] == colours != shape[1]
+        if isinstance(images, Tensor) and len(shape) == 4 and images.dtype == torch.uint8 and not turned:
+            return images
+    given: Any = images
+    return as_domain(given, "images", shape=task.shape, resize=task.resize, labelled=False).images
+
+
 @dataclass
 class Model:
     "A trained method with what it takes to use it: the task's shape, its classes, and the history of its training."
@@ -712,35 +746,38 @@ class Model:
     task: Task
     history: History
 
-    def map(self, call: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def map(self, call: Callable[[Tensor], Tensor], images: Images) -> Tensor:
         "Apply `call` to matched images (N,C,H,W) in batches, on the method's device; the result is on the CPU."
         return torch.cat([call(part).float().cpu() for part in self.batches(images)])
 
-    def batches(self, images: Tensor, size: int = 500) -> Iterator[Tensor]:
+    def batches(self, images: Images, size: int = 500) -> Iterator[Tensor]:
         "Matched images in batches, on the method's device, with the method in evaluation mode."
-        if images.dtype != torch.uint8 or images.ndim != 4:
-            raise ValueError(f"images are {images.dtype} {tuple(images.shape)}: expected uint8 (N,C,H,W)")
-        device = device_of(self.method)
+        device, found = device_of(self.method), pictures(images, self.task)
         with evaluating(self.method):
-            yield from (self.task.matched(part.to(device)) for part in images.split(size))
+            yield from (self.task.matched(part.to(device)) for part in found.split(size))
 
-    def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
-        "Logits, hidden features and domain logits of uint8 images (N,C,H,W), in one pass."
+    def outputs(self, images: Images, domain: int = 1) -> Outputs:
+        "Logits, hidden features and domain logits of images, in one pass."
         found = [self.method.outputs(part, domain) for part in self.batches(images)]
         gather = lambda parts: torch.cat([p.float().cpu() for p in parts])
         logits, hidden, domain_logits = zip(*found)
         return Outputs(gather(logits), gather(hidden), None if domain_logits[0] is None else gather(domain_logits))
 
-    def logits(self, images: Tensor, domain: int = 1) -> Tensor:
-        "uint8 (N,C,H,W) to float (N, classes); `domain` 1: images like the unlabelled ones, 0: like the labelled ones."
+    def logits(self, images: Images, domain: int = 1) -> Tensor:
+        "Images to float (N, classes); `domain` 1: images like the unlabelled ones, 0: like the labelled ones."
         return self.map(lambda x: self.method.logits(x, domain), images)
 
-    def predict(self, images: Tensor, domain: int = 1) -> Tensor:
-        "Class ids int64 (N,) of uint8 images (N,C,H,W)."
+    def predict(self, images: Images, domain: int = 1) -> Tensor:
+        "Class ids int64 (N,) of images, into `task.labelled.classes` (of a clustering: numbers of clusters)."
         return self.logits(images, domain).argmax(1)
 
-    def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
-        "Features float (N,D) of uint8 images (N,C,H,W)."
+    def predict_proba(self, images: Images, domain: int = 1) -> Tensor:
+        "Probabilities float (N, classes) of images; of several classes at once, each by itself."
+        logits = self.logits(images, domain)
+        return logits.sigmoid() if self.task.labelled.multilabel else logits.softmax(1)
+
+    def features(self, images: Images, domain: int = 1, layer: str = "features") -> Tensor:
+        "Features float (N,D) of images."
         return self.map(lambda x: self.method.features(x, domain, layer), images)
 
 # %% ../nbs/04_training.ipynb #edfd0a96
@@ -761,7 +798,7 @@ def test_accuracy(task: Task) -> Evaluator:
 def config_values(config: Any) -> dict[str, Any]:
     "A configuration dataclass as plain values; those of an inner one under `outer.inner`."
     found: dict[str, Any] = {}
-    for name, value in vars(config).items():
+    for name, value in ((name, plain_number(value)) for name, value in vars(config).items()):
         if dataclasses.is_dataclass(value):
             found |= {f"{name}.{k}": v for k, v in config_values(value).items()}
         elif isinstance(value, str | int | float | bool | None):
@@ -799,7 +836,7 @@ def fit(
     """Train `build(visible task, config)` for `config.steps` on batches of `config.batch_size`. One seed fixes the run; global
     random state is left alone. A checkpoint knows the task by content. Raises ValueError for bad input before any work,
     WrongCheckpoint, FloatingPointError when a loss is not finite."""
-    device = pick_device(options.device)
+    device, seed = pick_device(options.device), int(seed)
     identity = {
         **config_values(config), "method": build.__name__, "task": task.name, "size": task.size, "seed": seed,
         "precision": str(pick_precision(options.precision, device)), "device": device.type,

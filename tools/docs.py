@@ -41,7 +41,8 @@ html_theme_options = {"use_download_button": True, "home_page_in_toc": True, "sh
 '''
 CSS = """/* Tables and lines that are wider than the page scroll. */
 .bd-article table { display: block; overflow-x: auto; font-size: 0.85em; white-space: nowrap; }
-.bd-article td, .bd-article th { white-space: normal; max-width: 28em; }
+.bd-article td, .bd-article th { white-space: normal; min-width: 7em; max-width: 28em; }
+.bd-article tr > :first-child { min-width: 12em; }
 .bd-main .bd-content .bd-article-container { max-width: 68em; }
 .bd-article div.highlight pre { font-size: 0.8em; }
 .bd-header { display: none; }

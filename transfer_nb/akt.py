@@ -26,8 +26,8 @@ from .training import Batch, Evaluator, Model, Options, constant_of, descend, ma
 needs = self_taught.needs  # what the encoder has learned before, if anything
 
 # %% auto #0
-__all__ = ['needs', 'LAYERS', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'largest_class', 'AKT', 'fit',
-           'arrays', 'accepted', 'reliability', 'extra_scores', 'grid_of']
+__all__ = ['needs', 'LAYERS', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'AKT', 'fit', 'arrays',
+           'accepted', 'reliability', 'extra_scores', 'grid_of']
 
 # %% ../nbs/50_akt.ipynb #50000007
 def both_losses(judges: Mapping[str, Any], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -68,11 +68,6 @@ class Config(Learning):
     warm_up: float = constant_of(0.0, "share of the steps in which M learns alone: ours", least=0, below=0.5)
 
 # %% ../nbs/50_akt.ipynb #5000001a
-def largest_class(pseudo: Tensor) -> Tensor:
-    "The share of the most frequent class among pseudo-labels (b, classes)."
-    return torch.zeros_like(pseudo).scatter_(1, pseudo.argmax(1, keepdim=True), 1.0).mean(0).amax()
-
-
 class AKT(Learner):
     "The classifier M (`network`), the generator G of pseudo-labels, and two discriminators."
 
@@ -170,7 +165,7 @@ class AKT(Learner):
         known = label_loss(found.logits[:n], labelled.labels, self.several)
         other = label_loss(found.logits[n:], pseudo, self.several)
         descend(self.optimisers[0], known + c.weight * other)
-        return losses | {"label loss": known, "pseudo-label loss": other, "largest class": largest_class(pseudo)}
+        return losses | {"label loss": known, "pseudo-label loss": other, "largest class": training.largest_share(pseudo)}
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "A discriminator that has won, or is worse than a coin; pseudo-labels of nearly one class."

@@ -124,12 +124,12 @@ class Supreme(Clusterer):
             "balance loss": config.balance * balance_loss(p),
             "binary loss": config.binary * binary_loss(torch.cat([new, known])),
             "label loss": config.source * cross_entropy(self.known(known).float(), labelled.labels),
-            "balance loss, unweighted": balance_loss(p.detach()),  # shown; without a gradient, it does nothing in the sum
+            "largest cluster": training.largest_share(p.detach()),  # shown; without a gradient, it does nothing in the sum
         }
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "Whether nearly all images are in one cluster."
-        return {"one cluster has nearly all images: raise `balance`": row["balance loss, unweighted"] > 0.8 * math.log(self.k)}
+        return {"one cluster has nearly all images: raise `balance`": row["largest cluster"] > 0.8}
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
         "uint8 (N,C,H,W) to the encoder's features (N,D), or with `layer='hidden'` to the factors."

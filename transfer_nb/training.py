@@ -34,14 +34,14 @@ from .domains import Domain, Task, as_domain, content, look_up, read_images
 # %% auto #0
 __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Evaluator', 'PRECISIONS', 'WARNING', 'SHOWN',
            'Images', 'seed_for', 'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large',
-           'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'device_of', 'Outputs', 'inverse_decay',
-           'cosine_decay', 'constant', 'linear_decay', 'set_lr', 'make_optimiser', 'descend', 'WatchedOperations',
-           'WatchedMethods', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors',
-           'state_tensors', 'state_copies', 'put_back', 'random_state', 'set_random_state', 'WrongCheckpoint',
-           'check_identity', 'constant_of', 'check_value', 'plain_number', 'Configuration', 'constants', 'typed',
-           'overridden', 'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted', 'evaluating',
-           'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save',
-           'restore', 'pictures', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit',
+           'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'largest_share', 'device_of', 'Outputs',
+           'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'set_lr', 'make_optimiser', 'descend',
+           'WatchedOperations', 'WatchedMethods', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone',
+           'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back', 'random_state', 'set_random_state',
+           'WrongCheckpoint', 'check_identity', 'constant_of', 'check_value', 'plain_number', 'Configuration',
+           'constants', 'typed', 'overridden', 'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted',
+           'evaluating', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
+           'save', 'restore', 'pictures', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit',
            'versions', 'hardware']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
@@ -193,6 +193,11 @@ class Method(nn.Module):
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "What may have gone wrong, by name, given an interval's mean losses; shown and recorded where it is true."
         return {}
+
+
+def largest_share(outputs: Tensor) -> Tensor:
+    "The share (0-d) of the images whose largest output (b, classes) is that of the most frequent class: near 1 after a collapse."
+    return torch.zeros_like(outputs).scatter_(1, outputs.argmax(1, keepdim=True), 1.0).mean(0).amax()
 
 
 def device_of(method: nn.Module) -> torch.device:

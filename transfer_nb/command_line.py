@@ -232,7 +232,7 @@ class RunsCommand:
 # %% ../nbs/60_command_line.ipynb #054ac66e
 @dataclass(frozen=True)
 class DataCommand:
-    "What data is here: counts, origin, checksums; and the tasks made of it."
+    "What data is here, and where it is from: counts, checksums, what torchvision downloads; and the tasks made of it."
 
     where: Flat[Folders] = Folders()
 
@@ -240,8 +240,9 @@ class DataCommand:
         "Print counts (training + test images), where, checksum, origin, licence; then the tasks."
         import pandas as pd
 
-        columns = ["name", "title", "sample", "full", "where", "sha256", "origin", "licence"]
-        found = pd.DataFrame(datasets.inventory(self.where.data))[columns].fillna("").astype(str)
+        columns = ["name", "title", "sample", "full", "where", "download", "sha256", "origin", "licence"]
+        found = pd.DataFrame(datasets.inventory(self.where.data))[columns]
+        found = found.assign(download=found["download"].map({True: "torchvision", False: ""})).fillna("").astype(str)
         print(markdown(found.assign(sha256=found["sha256"].str[:12])))
         places = ", ".join(map(str, datasets.places(self.where.data)))
         print(f"\nTasks: {', '.join(datasets.TASKS)}\nFull sets are looked for in: {places}")

@@ -86,10 +86,11 @@ class Making:
     precision: Literal["float32", "bfloat16"] = "float32"  # arithmetic of the training step
     workers: int = 0  # runs at once (default: one for each core, or one on a GPU)
     engine: str = "local"  # local, or ray
+    capture: Literal["auto", "no"] = "auto"  # on a GPU, record a step once as a CUDA graph and replay it
 
     def settings(self, folders: Folders, default: str = "results") -> Settings:
         "The same, for `execute`."
-        return Settings(folders.records(default), folders.data, self.device, self.workers, self.engine)
+        return Settings(folders.records(default), folders.data, self.device, self.workers, self.engine, self.capture)
 
 # %% ../nbs/60_command_line.ipynb #cb81e032
 @dataclass(frozen=True)

@@ -435,14 +435,16 @@ def frame(records: Mapping[str, Mapping[str, Any]]) -> Any:
     return pd.DataFrame([line(r) for r in records.values()])
 
 # %% ../nbs/07_runs.ipynb #9214d8b9
-def trained(run: Run, task: Task, records: Records, device: str = "auto", report: Any = None, data: Any = None) -> Model:
+def trained(
+    run: Run, task: Task, records: Records, device: str = "auto", report: Any = None, data: Any = None, capture: str = "auto"
+) -> Model:  # fmt: skip
     "The model of a run on its task, trained from where its checkpoint left off. Raises what the method's `fit` raises."
     needed = {}
     for name, need in run.needs.items():
-        needed[name] = trained(need, need.make_task(data), records, device, data=data)
+        needed[name] = trained(need, need.make_task(data), records, device, data=data, capture=capture)
     evaluator = getattr(run.module, "evaluator", TaskEvaluator)(task)
     path = records.checkpoint(run.key)
-    options = Options(device, run.precision, "auto", run.n_evals, path, progress=False, report=report)
+    options = Options(device, run.precision, capture, run.n_evals, path, progress=False, report=report)
     return run.module.fit(task, run.config, run.seed, options, evaluator, **needed)
 
 
@@ -456,14 +458,14 @@ def measured_scores(run: Run, model: Model, task: Task) -> dict[str, Any]:
 
 
 def perform(
-    run: Run, records: Records, device: str = "auto", data: Any = None, report: Any = None
+    run: Run, records: Records, device: str = "auto", data: Any = None, report: Any = None, capture: str = "auto"
 ) -> tuple[dict[str, Any], Arrays | None]:
     "Train and score a run; its record, and the arrays that it leaves."
     where = training.pick_device(device)
     if where.type == "cpu":
         torch.set_num_threads(1)
     task = run.make_task(data)
-    model = trained(run, task, records, device, report, data)
+    model = trained(run, task, records, device, report, data, capture)
     arrays = run.module.arrays(model, task) or None if run.seed == 0 and hasattr(run.module, "arrays") else None
     record = {
         "format": FORMAT, "key": run.key, **run.identity, "scores": measured_scores(run, model, task),
@@ -483,6 +485,7 @@ class Settings:
     device: str = "auto"
     workers: int = 0  # 0: one for each core, or one on a GPU
     engine: str = "local"
+    capture: str = "auto"  # see `Options`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "out", Path(self.out))  # a text will do
@@ -507,7 +510,7 @@ def work(run: Run, settings: Settings, report: Any = None) -> Outcome:
     lock = records.checkpoint(run.key).with_suffix(".lock")
     try:
         with FileLock(lock, timeout=0):
-            return Outcome(*perform(run, records, settings.device, settings.data, report))
+            return Outcome(*perform(run, records, settings.device, settings.data, report, settings.capture))
     except Timeout:
         return Outcome(busy=True)
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:

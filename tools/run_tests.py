@@ -16,9 +16,10 @@ from pathlib import Path
 
 import check
 
+from transfer_nb.runs import keep_memory
+
 WORKERS, LIMIT = 2, 600  # notebooks at a time; seconds for one
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 33), "MALLOC_TOP_PAD_": str(1 << 28)}
 
 
 def was_run(name: str, text: str) -> bool:
@@ -39,7 +40,7 @@ def run(path: Path) -> tuple[bool, str]:
         "--path",
         path,
     ]
-    env, pipe = os.environ | ONE_THREAD | KEEP_MEMORY, subprocess.PIPE
+    env, pipe = os.environ | ONE_THREAD, subprocess.PIPE
     try:
         done = subprocess.run(command, cwd=check.ROOT, env=env, timeout=LIMIT, stdout=pipe, stderr=subprocess.STDOUT, text=True)
     except subprocess.TimeoutExpired:
@@ -66,6 +67,7 @@ def run_notebooks(pool: ThreadPoolExecutor, paths: list[Path]) -> tuple[int, int
 
 def main(names: list[str]) -> None:
     """Run what is named, or all notebooks, and beside them all checks."""
+    keep_memory()
     with ThreadPoolExecutor(WORKERS) as pool:
         checks = pool.submit((lambda: (0, 0)) if names else check.run_checks)
         notebooks = run_notebooks(pool, [Path(n).absolute() for n in names] or check.notebook_paths())

@@ -730,7 +730,9 @@ def pictures(images: Images, task: Task) -> Tensor:
     a domain. Three dimensions are one image where the task has three colours, and so has it. ValueError for anything else."""
     if isinstance(images, Domain):
         return images.images
-    if isinstance(images, list | tuple) and images and all(isinstance(x, str | Path) for x in images):
+    if isinstance(images, list | tuple) and not images:
+        raise ValueError("images: the list is empty")
+    if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
         return read_images([Path(x) for x in images], task.shape, task.resize)
     if isinstance(images, Tensor | np.ndarray):
         colours, shape = task.shape[0], images.shape

@@ -25,7 +25,7 @@ setup(
     keywords=cfg["keywords"].split(),
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
-    extras_require={extra: cfg[f"{extra}_requirements"].split() for extra in ("dev", "ray")},
+    extras_require={extra: cfg[f"{extra}_requirements"].split() for extra in ("dev", "ray", "backbones")},
     # The embedded samples stand at the top of the checkout and are installed inside the package.
     packages=[name, f"{name}.tests_data"],
     package_dir={name: cfg["lib_path"], f"{name}.tests_data": "tests_data"},

@@ -71,6 +71,7 @@ class Config(Learning):
 class AKT(Learner):
     "The classifier M (`network`), the generator G of pseudo-labels, and two discriminators."
 
+    unsaved = ("early",)
     early: Tensor
     shown: Tensor
 
@@ -186,14 +187,14 @@ def fit(
     *, pretrained: Model | None = None,
 ) -> Model:  # fmt: skip
     """Train AKT. `predict(images, 0)` gives the classes of images like the labelled ones. Raises what `training.fit` raises;
-    warns where labelled or test images are among the unlabelled ones."""
+    warns where labelled images are among the unlabelled ones."""
     config = config or Config()
-    learned, pretrained = starting(task, config, seed, options, pretrained)
+    first = starting(task, config, seed, options, pretrained)
 
     def akt(seen: Task, config: Config) -> AKT:
-        return AKT(seen, config, pretrained)
+        return AKT(seen, config, first)
 
-    return training.fit(akt, learned, config, seed, options, evaluator or training.test_accuracy(task))
+    return training.fit(akt, task, config, seed, options, evaluator or training.test_accuracy(task))
 
 # %% ../nbs/50_akt.ipynb #50000023
 MOMENTS = ("early", "in the middle", "at the end")

@@ -23,23 +23,34 @@ from torch.nn.functional import cross_entropy, dropout, normalize, softplus
 from . import datasets, scores, training
 from .augment import random_affine, uniform
 from .domains import Task
-from .networks import lenet, mlp_discriminator, reverse_gradient, upsampling_decoder
+from .networks import KNOWN, bottleneck_parts, lenet, mlp_discriminator, reverse_gradient, upsampling_decoder
 from .runs import descriptors
 from .scores import linear_svm, svm_accuracy
-from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, descend, make_optimiser
+from transfer_nb.training import (
+    Batch,
+    Evaluator,
+    Method,
+    Model,
+    Options,
+    SharedConstants,
+    constant_of,
+    descend,
+    make_optimiser,
+)
 
 P = ParamSpec("P")
 
 # %% auto #0
-__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'COMPARED', 'CLASSIFIERS', 'Described', 'PUBLISHED_SA', 'BASELINES', 'FEATURES',
-           'AS_ADDA', 'BUDGETS', 'principal_directions', 'standardise', 'subspace_alignment', 'alignment_curve',
-           'standardised_accuracy', 'subspace_scores', 'nearest_accuracy', 'kernel_svm_accuracy', 'drawn_per_class',
-           'normalised_histograms', 'aligned_accuracies', 'office_caltech_table', 'office_caltech_features',
-           'record_office_caltech', 'discriminator_loss', 'fooling_loss', 'discriminator_state', 'check_same_classes',
-           'Config', 'adam', 'unit_pixels', 'SharedNetwork', 'Baseline', 'fit', 'in_full', 'linear', 'gaussians',
-           'mean_squared_distance', 'mean_of_pairs', 'mmd2', 'DDC', 'BiasedDDC', 'covariance', 'coral_loss', 'CORAL',
-           'RevGrad', 'confusion_loss', 'Confusion', 'ADDA', 'moved', 'DRCN', 'difference_loss',
-           'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN', 'paper_config', 'discrepancies']
+__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'COMPARED', 'CLASSIFIERS', 'Described', 'PUBLISHED_SA', 'BASELINES', 'DRAWING',
+           'FEATURES', 'BOTTLENECK', 'AS_ADDA', 'BUDGETS', 'principal_directions', 'standardise', 'subspace_alignment',
+           'alignment_curve', 'standardised_accuracy', 'subspace_scores', 'nearest_accuracy', 'kernel_svm_accuracy',
+           'drawn_per_class', 'normalised_histograms', 'aligned_accuracies', 'office_caltech_table',
+           'office_caltech_features', 'record_office_caltech', 'discriminator_loss', 'fooling_loss',
+           'discriminator_state', 'check_same_classes', 'Config', 'adam', 'unit_pixels', 'SharedNetwork', 'Baseline',
+           'fit', 'in_full', 'linear', 'gaussians', 'mean_squared_distance', 'mean_of_pairs', 'mmd2', 'DDC',
+           'BiasedDDC', 'covariance', 'coral_loss', 'CORAL', 'RevGrad', 'confusion_loss', 'Confusion', 'ADDA', 'moved',
+           'DRCN', 'difference_loss', 'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN', 'paper_config',
+           'discrepancies']
 
 # %% ../nbs/12_alignment.ipynb #1a62a45e
 def principal_directions(features: Tensor, d: int) -> Tensor:
@@ -228,10 +239,11 @@ def check_same_classes(task: Task) -> None:
 
 # %% ../nbs/12_alignment.ipynb #ccb6fa86
 BASELINES: dict[str, type[Baseline]] = {}  # by the name that a configuration has; filled below
+DRAWING = ("drcn", "dsn", "cogan")
 
 
 @dataclass(frozen=True)
-class Config(Configuration):
+class Config(SharedConstants):
     "A baseline of FAN's table 1. What its paper gives is said with the method; what is said here holds for all."
 
     baseline: str = constant_of("source_only", "which one", among=BASELINES)
@@ -243,14 +255,18 @@ class Config(Configuration):
     weight: float | None = constant_of(None, "of the method's own term; None: the method's `weight`", least=0)
     gamma: float = constant_of(10.0, "RevGrad, DSN: how fast the reversal sets in, DANN's equation (14)", least=0)
     source_part: float = constant_of(0.5, "ADDA: the share of the steps that is spent on the source")
+    network: str = constant_of("lenet", "FAN's, without batch normalisation; others: 256 units on top", among=KNOWN, added=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.network != "lenet" and self.baseline in DRAWING:
+            raise ValueError(f"{self.baseline} draws images from LeNet's features: network={self.network!r} is for the others")
         if self.baseline == "adda" and not 0 < round(self.steps * self.source_part) < self.steps:
             raise ValueError(f"source_part={self.source_part} of {self.steps} steps leaves a stage of ADDA without a step")
 
 # %% ../nbs/12_alignment.ipynb #a850c152
 FEATURES = 500  # the units of LeNet's fully connected layer
+BOTTLENECK = 256  # those on other networks
 AS_ADDA = "as ADDA's first stage: "
 
 
@@ -265,17 +281,25 @@ def unit_pixels(images: Tensor) -> Tensor:
 
 # %% ../nbs/12_alignment.ipynb #b9482227
 class SharedNetwork(Method):
-    "An encoder to 500 features, and a classifier. How they are trained is left open."
+    "An encoder to `width` features, LeNet's 500 or a bottleneck of 256, and a classifier. How they are trained is left open."
 
-    def __init__(self, seen: Task):
+    adapts = True  # else it has met one domain only, and its batch normalisation knows nothing of the other
+
+    def __init__(self, seen: Task, config: Config):
         super().__init__()
         check_same_classes(seen)
-        layers = lenet(seen.shape, len(seen.labelled.classes), norm=False)
-        self.encoder, self.classifier = layers[:-1], layers[-1]
+        classes, self.width = len(seen.labelled.classes), FEATURES
+        if config.network == "lenet":
+            layers = lenet(seen.shape, classes, norm=False)
+            self.encoder, self.classifier = layers[:-1], layers[-1]
+        else:
+            weights: Any = dict(pretrained=config.pretrained, lr=config.backbone_lr)
+            parts = bottleneck_parts(config.network, seen.shape, classes, norm=True, **weights)
+            self.encoder, self.classifier, self.width = parts.extractor, parts.predictor, BOTTLENECK
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
-        "uint8 (N,C,H,W) to the 500 features (N,500)."
-        return self.encoder(images, domain)
+        "uint8 (N,C,H,W) to the features (N, `width`)."
+        return self.encoder(images, domain if self.adapts else 0)
 
     def logits(self, images: Tensor, domain: int = 1) -> Tensor:
         "uint8 (N,C,H,W) to class logits (N, classes)."
@@ -283,15 +307,16 @@ class SharedNetwork(Method):
 
 # %% ../nbs/12_alignment.ipynb #02a7e0b2
 class Baseline(SharedNetwork):
-    "`source_only`: an encoder to 500 features and a classifier, trained on the source. The others derive from it."
+    "`source_only`: an encoder and a classifier, trained on the source. The others derive from it."
 
     weight = 0.0  # of the method's own term
     budget = (10_000, 128, "ADDA's first stage (its public code)")  # steps, images of each domain in a step, and who says so
 
     def __init__(self, seen: Task, config: Config):
-        super().__init__(seen)
+        super().__init__(seen, config)
         self.config = config
         self.weight = type(self).weight if config.weight is None else config.weight
+        self.adapts = type(self) is not Baseline
         self.optimisers = self.build(seen)
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
@@ -303,7 +328,7 @@ class Baseline(SharedNetwork):
         return {"label loss": self.label_loss(self.features(labelled.images, 0), labelled)}
 
     def label_loss(self, features: Tensor, batch: Batch) -> Tensor:
-        "Cross-entropy of the classifier on features (N,500) of a labelled batch."
+        "Cross-entropy of the classifier on features (N, `width`) of a labelled batch."
         assert batch.labels is not None
         return cross_entropy(self.classifier(features).float(), batch.labels)
 
@@ -437,7 +462,7 @@ class RevGrad(Baseline):
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds a discriminator of features."
-        self.discriminator = mlp_discriminator(FEATURES, (100,), norm=False)  # DANN, figure 5(a)
+        self.discriminator = mlp_discriminator(self.width, (100,), norm=False)  # DANN, figure 5(a)
         return super().build(seen)
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
@@ -469,7 +494,7 @@ class Confusion(Baseline):
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds a discriminator of features, with an optimiser of its own."
-        self.discriminator = mlp_discriminator(FEATURES, norm=False)
+        self.discriminator = mlp_discriminator(self.width, norm=False)
         lr, momentum = self.config.lr, self.config.momentum
         adversary = adam([self.discriminator], self.config.adversary_lr, momentum)
         return [adam([self.encoder, self.classifier], lr, momentum), adversary]
@@ -494,7 +519,7 @@ class ADDA(Baseline):
         "Adds the target's encoder and a discriminator, and divides the steps between two stages."
         first = round(self.config.steps * self.config.source_part)
         self.stages, self.adapting = (first, self.config.steps - first), False
-        self.target, self.discriminator = copy.deepcopy(self.encoder), mlp_discriminator(FEATURES, norm=False)
+        self.target, self.discriminator = copy.deepcopy(self.encoder), mlp_discriminator(self.width, norm=False)
         return [adam([self.encoder, self.classifier], self.config.lr, self.config.momentum)]
 
     def begin(self, stage: int) -> None:

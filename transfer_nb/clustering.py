@@ -121,6 +121,12 @@ class Clusterer(Method):
         trained = [p for p in self.parameters() if p.requires_grad]
         self.optimisers = [make_optimiser("adam", trained, config.lr)] if trained else []
 
+    @classmethod
+    def rebuilt(cls, seen: Task, config: Any) -> Clusterer:
+        "From an untrained network and any features."
+        k, network = count_clusters(seen, config.clusters), pretext.Pretext(seen, config.pretraining)
+        return cls(seen, config, Start(network, torch.rand(max(32, 4 * k), network.width), torch.rand(k, network.width)))
+
     def build(self, seen: Task, start: Start) -> None:
         "Make what comes on top of the encoder."
         self.head = nn.Linear(self.width, self.k)
@@ -261,6 +267,7 @@ def principal_layer(features: Tensor, k: int) -> nn.Linear:
 class DEC(Clusterer):
     "Deep embedded clustering (Xie et al. 2016), in the form with which DTC compares."
 
+    unsaved = ("last_seen",)
     last_seen: Tensor
 
     def build(self, seen: Task, start: Start) -> None:
@@ -329,6 +336,7 @@ def contrastive_loss(p: Tensor, same: Tensor, margin: float) -> Tensor:
 class MCL(Clusterer):
     "Meta classification likelihood (Hsu et al. 2019)."
 
+    unsaved = ("before",)
     before: Tensor
 
     def build(self, seen: Task, start: Start) -> None:

@@ -34,6 +34,7 @@ from transfer_nb import (
 from .augment import digit_view
 from .domains import Domain, look_up
 from .experiments import Table, choices_text, markdown, runs_of, table_text
+from .own_images import Plan, adapt
 from .runs import Records, Run, Settings, execute, frame, method_module, methods
 from .training import overridden
 
@@ -41,7 +42,7 @@ from .training import overridden
 __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'write_figures', 'Folders', 'Making',
            'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'all_runs', 'show', 'RunsCommand',
            'DataCommand', 'ReproduceCommand', 'steps_per_second', 'wait', 'to_device', 'loader_batches', 'bench_loop',
-           'many_digits', 'bench_propagation', 'BenchCommand', 'in_plain_letters', 'main']
+           'many_digits', 'bench_propagation', 'BenchCommand', 'AdaptCommand', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
 PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables, akt_tables)
@@ -381,10 +382,26 @@ class BenchCommand:
         else:
             bench_propagation(self.count, self.device, self.where)
 
+# %% ../nbs/60_command_line.ipynb #60b0003d
+@dataclass(frozen=True)
+class AdaptCommand:
+    "Two folders of photographs, one labelled: a model, predictions, and a page that compares methods."
+
+    labelled: tyro.conf.Positional[Path]  # a folder for each class in it
+    unlabelled: tyro.conf.Positional[Path]  # any folder of photographs of the same classes
+    out: Path  # where model.pt, predictions.csv, methods.csv and index.html go
+    test: Path | None = None  # as LABELLED: unlabelled photographs whose classes are known, to judge by
+    plan: Flat[Plan] = Plan()
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
+
+    def __call__(self) -> None:
+        "Train, compare, write."
+        adapt(self.labelled, self.unlabelled, self.test, out=self.out, plan=self.plan, device=self.device)
+
 # %% ../nbs/60_command_line.ipynb #f444b959
 COMMANDS: dict[str, Callable[..., Any]] = {
     "data": DataCommand, "run": RunCommand, "table": TableCommand, "runs": RunsCommand, "reproduce": ReproduceCommand,
-    "bench": BenchCommand,
+    "bench": BenchCommand, "adapt": AdaptCommand,
 }  # fmt: skip
 PLAIN = {"→": "->", "±": "+-", "…": "...", "–": "-", "×": "x", "λ": "lambda", "Π": "Pi", "‖": "|", "≥": ">="}
 

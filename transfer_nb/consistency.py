@@ -19,11 +19,11 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from . import metric_transfer, networks, training
 from .augment import VIEWS
-from .domains import Domain, Task, repeated
+from .domains import Domain, Task
 from .metric_transfer import Pseudo
 from .networks import follow
 from .runs import Run
-from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, descend, make_optimiser
+from .training import Batch, Evaluator, Method, Model, Options, SharedConstants, constant_of, descend, make_optimiser
 from .training import set_lr
 
 # %% auto #0
@@ -66,11 +66,11 @@ LRS = {"supervised": 3e-3, "pi": 3e-4, "mean_teacher": 4e-4, "vat": 3e-3, "vat_e
 
 # %% ../nbs/34_consistency.ipynb #39443cfc
 @dataclass(frozen=True)
-class Config(Configuration):
+class Config(SharedConstants):
     "A baseline, and its constants: those of the public code (Oliver et al. 2018), or as said. ValueError for what cannot be."
 
     baseline: str = constant_of("pi", "which one", among=BASELINES)
-    network: str = constant_of("wrn-28-2", "section 4.1", among=networks.ENCODERS)
+    network: str = constant_of("wrn-28-2", "section 4.1", among=networks.KNOWN)
     view: str = constant_of("moved", "mirrored and moved; there by up to 2 pixels", among=VIEWS)
     noise: float = constant_of(0.15, "standard deviation, as a share of the image's own", least=0, most=1)
     steps: int = constant_of(500_000, "the public code", least=1)
@@ -108,7 +108,7 @@ class Consistency(Method):
     def __init__(self, seen: Task, config: Config):
         super().__init__()
         self.config = config
-        encoder, width = networks.encoder(config.network, seen.shape)
+        encoder, width = networks.encoder(config.network, seen.shape, config.pretrained, config.backbone_lr)
         self.network = nn.Sequential(encoder, nn.Linear(width, len(seen.labelled.classes)))
         self.lr = LRS[config.baseline] if config.lr is None else config.lr
         self.weight = WEIGHTS[config.baseline] if config.weight is None else config.weight
@@ -335,7 +335,6 @@ def fit(
         if pseudo is None or len(pseudo.labels) != len(task.unlabelled):
             raise ValueError("start: this model has no pseudo-labels for the unlabelled images of the task")
         learned = started(task, pseudo, config.most, config.balanced)
-    learned = dataclasses.replace(learned, labelled=repeated(learned.labelled, config.batch_size))
     build = lambda seen, c: BASELINES[c.baseline](seen, c)
     return training.fit(build, learned, config, seed, options, evaluator or training.test_accuracy(task))
 

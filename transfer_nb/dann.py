@@ -16,16 +16,27 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from . import training
 from .alignment import check_same_classes, subspace_scores
 from .domains import Task
-from .networks import DANN_NETWORKS, INITIALS, MEANS, Parts, dann_network, domain_means, reverse_gradient
+from transfer_nb.networks import (
+    DANN_NETWORKS,
+    ENCODERS,
+    INITIALS,
+    MEANS,
+    Names,
+    Parts,
+    bottleneck_parts,
+    dann_network,
+    domain_means,
+)
+from .networks import reverse_gradient
 from .runs import descriptors, feature_arrays
 from .scores import linear_svm, svm_accuracy
-from .training import OPTIMISERS, SCHEDULES, Batch, Configuration, Evaluator, Method, Model, Options, Outputs
+from .training import OPTIMISERS, SCHEDULES, Batch, Evaluator, Method, Model, Options, Outputs, SharedConstants
 from .training import constant_of, make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['BATCH_NORM', 'LEAST', 'arrays', 'TABLE1', 'OFFICE31', 'TABLE2', 'adaptation_factor', 'Config', 'make_parts',
-           'ThreeParts', 'domain_cross_entropy', 'restrict_norms', 'TwoLosses', 'DANN', 'fit', 'source_only',
-           'extra_scores']
+__all__ = ['NETWORKS', 'BATCH_NORM', 'LEAST', 'arrays', 'TABLE1', 'OFFICE31', 'TABLE2', 'adaptation_factor', 'Config',
+           'make_parts', 'ThreeParts', 'domain_cross_entropy', 'restrict_norms', 'TwoLosses', 'DANN', 'fit',
+           'source_only', 'extra_scores']
 
 # %% ../nbs/10_dann.ipynb #14705e14
 def adaptation_factor(progress: Tensor, gamma: float = 10.0, trade_off: float = 1.0) -> Tensor:
@@ -33,11 +44,14 @@ def adaptation_factor(progress: Tensor, gamma: float = 10.0, trade_off: float = 
     return trade_off * (2 / (1 + torch.exp(-gamma * progress)) - 1)
 
 # %% ../nbs/10_dann.ipynb #b5d3df07
+NETWORKS = Names(DANN_NETWORKS, ENCODERS)
+
+
 @dataclass(frozen=True)
-class Config(Configuration):
+class Config(SharedConstants):
     "DANN. ValueError for a number or a name that cannot be."
 
-    network: str = constant_of("mnist", "appendix B: (a) if the source is MNIST, (b) `svhn`, (c) `gtsrb`", among=DANN_NETWORKS)
+    network: str = constant_of("mnist", "appendix B: (a) if the source is MNIST, (b) `svhn`, (c) `gtsrb`", among=NETWORKS)
     adapt: bool = constant_of(True, "False: `source only`, no domain classifier")
     steps: int = constant_of(20_000, "not given; 22 epochs of MNIST-M", least=1)
     batch_size: int = constant_of(64, "section 4: batches of 128, half source, half target", least=1)
@@ -59,7 +73,13 @@ class Config(Configuration):
 
 # %% ../nbs/10_dann.ipynb #c6e26177
 def make_parts(seen: Task, config: Config) -> Parts:
-    "G_f, G_y and G_d for the shape, the classes and the mean images of what a method sees. Raises what `dann_network` raises."
+    """G_f, G_y and G_d for the shape, the classes and the mean images of what a method sees. Raises what `dann_network` and
+    `bottleneck_parts` raise."""
+    if config.network not in DANN_NETWORKS:
+        return bottleneck_parts(
+            config.network, seen.shape, len(seen.labelled.classes), pretrained=config.pretrained, lr=config.backbone_lr,
+            init=config.init, norm=config.norm, dropout=config.dropout, attach=config.attach,
+        )  # fmt: skip
     images = [training.representative(d, seen) for d in (seen.labelled, seen.unlabelled)]
     means = domain_means(images[0], images[1], config.mean)
     return dann_network(

@@ -323,6 +323,7 @@ class Task:
     size: str = "own"  # "sample", "full" or "own"
     test_domain: int = 1  # which domain the test set is like: 1 the unlabelled, 0 the labelled one
     kind: str = ""  # one of TASK_KINDS; derived where it is not named
+    describe: Any = None  # of a task of features: what makes them of images, see `networks.frozen_features`
 
     def __post_init__(self) -> None:
         check_task(self)
@@ -339,7 +340,14 @@ class Task:
 
     def matched(self, images: Tensor) -> Tensor:
         "uint8 images (N,C,H,W) brought to this task's shape, on their own device."
+        if self.describe is not None and tuple(images.shape[1:]) != tuple(self.shape):
+            return self.describe(images)
         return matched(images, self.shape, self.resize)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        "(C, H, W) of the images themselves, also of a task of features."
+        return self.shape if self.describe is None else self.describe.shape
 
     # Tasks made of this one, by the functions of the same names
     def on_target(self) -> Task:

@@ -16,18 +16,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from . import training
+from . import networks, training
 from .alignment import check_same_classes, discriminator_loss, discriminator_state, fooling_loss
 from .domains import Task
-from .networks import Stack, dcgan_decoder, lenet, mlp_discriminator, resnet50_encoder, upsampling_decoder
+from .networks import Floats, Stack, dcgan_decoder, lenet, mlp_discriminator, resnet50_encoder, upsampling_decoder
 from .runs import Arrays, feature_arrays, picked
-from .training import SCHEDULES, Batch, Configuration, Evaluator, History, Method, Model, Options, constant_of, descend
+from transfer_nb.training import (
+    SCHEDULES,
+    Batch,
+    Evaluator,
+    History,
+    Method,
+    Model,
+    Options,
+    SharedConstants,
+    constant_of,
+    descend,
+)
 from .training import make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['DESIGNS', 'NETWORKS', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3', 'Latent', 'Factorized', 'factorized',
-           'orthogonality_loss', 'reconstruction_loss', 'source_losses', 'judge', 'Config', 'TwoNetworks', 'TwoStages',
-           'FAN', 'fit', 'before_adaptation', 'redrawn', 'arrays', 'extra_scores']
+__all__ = ['DESIGNS', 'NETWORKS', 'WIDTH', 'DISCRIMINATOR', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3', 'Latent',
+           'Factorized', 'features_decoder', 'other_network', 'factorized', 'orthogonality_loss', 'reconstruction_loss',
+           'source_losses', 'judge', 'Config', 'TwoNetworks', 'TwoStages', 'FAN', 'fit', 'before_adaptation', 'redrawn',
+           'arrays', 'extra_scores']
 
 # %% ../nbs/20_fan.ipynb #40d28372
 DESIGNS = ("joint", "separation", "concatenation", "full")
@@ -49,12 +61,17 @@ class Factorized(nn.Module):
         super().__init__()
         self.encoder, self.decoder, self.mapping, self.design = encoder, decoder, mapping, design
         self.dropout = nn.Dropout(dropout)
+        self.of_features = any(isinstance(layer, Floats) for layer in encoder.modules())
 
     def forward(self, images: Tensor) -> Latent:
         "uint8 (N,C,H,W) to its latent parts."
         h = self.encoder[-1](self.dropout(self.encoder[:-1](images)))
         h_t, h_d = (h, h) if self.design == "joint" else (h[:, : self.mapping.in_features], h[:, self.mapping.in_features :])
         return Latent(h_t, h_d, self.mapping(h_t))
+
+    def shown(self, images: Tensor) -> Tensor:
+        "What the decoder is to draw: the images (N,C,H,W) in 0..1; of a task of frozen features, these (N,D)."
+        return Floats()(images) if self.of_features else images.float() / 255
 
     def decode(self, domain: Tensor, logits: Tensor) -> Tensor:
         "Dec(h_d, h_l) of (N,D), (N, classes): images (N,C,H,W), in 0..1 when trained. `joint`, `separation`: without the logits."
@@ -68,18 +85,38 @@ NETWORKS: dict[str, tuple[Callable[..., Stack], int, Callable[..., nn.Module], t
     "lenet_plain": (partial(lenet, norm=False), 100, upsampling_decoder, (500, 500)),
     "resnet50": (resnet50_encoder, 2048, dcgan_decoder, (1024, 2048)),
 }
+WIDTH, DISCRIMINATOR = 256, (500, 500)  # of all other networks: ours
+
+
+def features_decoder(width: int, shape: tuple[int, int, int]) -> nn.Sequential:
+    "(N,`width`) to frozen features (N,D) of `shape` (1,D,4). Ours."
+    return nn.Sequential(nn.Linear(width, 500), nn.BatchNorm1d(500), nn.ReLU(), nn.Linear(500, shape[1]))
+
+
+def other_network(
+    network: str, shape: tuple[int, int, int], pretrained: bool, lr: float
+) -> tuple[Stack, int, Callable[..., nn.Module]]:  # fmt: skip
+    "An encoder that is not FAN's, with a last layer to `WIDTH` features; this number; a decoder. Raises what it raises."
+    layers, n = networks.encoder(network, shape, pretrained, lr)
+    return Stack(layers, nn.Linear(n, WIDTH)), WIDTH, features_decoder if network == "frozen" else upsampling_decoder
 
 
 def factorized(
-    network: str, shape: tuple[int, int, int], classes: int, design: str = "full", dropout: float = 0.0
+    network: str, shape: tuple[int, int, int], classes: int, design: str = "full", dropout: float = 0.0,
+    pretrained: bool = False, lr: float = 1.0,
 ) -> Factorized:  # fmt: skip
-    "A new network for images of `shape`; ValueError where encoder or decoder do not fit them, or the design is none of figure 4."
+    """A new network for images of `shape`, FAN's or one of `networks.encoder` (see there for `pretrained` and `lr`); ValueError
+    where encoder or decoder do not fit them, or the design is none of figure 4."""
     if design not in DESIGNS:
         raise ValueError(f"design={design!r} is not one of {', '.join(DESIGNS)}")
-    encoder, width, decoder, _ = NETWORKS[network]
+    if network in NETWORKS:
+        build, width, decoder, _ = NETWORKS[network]
+        encoder = build(shape)
+    else:
+        encoder, width, decoder = other_network(network, shape, pretrained, lr)
     half = width if design == "joint" else width // 2
     seen = {"joint": width, "separation": width - half}.get(design, width - half + classes)
-    return Factorized(encoder(shape), decoder(seen, shape), nn.Linear(half, classes), design, dropout)
+    return Factorized(encoder, decoder(seen, shape), nn.Linear(half, classes), design, dropout)
 
 # %% ../nbs/20_fan.ipynb #ce7e33b5
 def orthogonality_loss(task: Tensor, domain: Tensor) -> Tensor:
@@ -90,11 +127,11 @@ def orthogonality_loss(task: Tensor, domain: Tensor) -> Tensor:
 
 
 def reconstruction_loss(images: Tensor, drawn: Tensor, pixels: str = "mean") -> Tensor:
-    """L_r of (4), as a mean over images: squared errors of (N,C,H,W) and uint8 images of that shape, scaled to 0..1; `pixels`:
-    their `sum`, or their `mean`. ValueError if the shapes differ."""
+    """L_r of (4), as a mean over images: squared errors of (N,C,H,W) and images of that shape, in 0..1 (or features (N,D));
+    `pixels`: their `sum`, or their `mean`. ValueError if the shapes differ."""
     if images.shape != drawn.shape:
         raise ValueError(f"images {tuple(images.shape)} and drawings {tuple(drawn.shape)} differ in shape")
-    error = (images.float() / 255 - drawn.float()).square().flatten(1)
+    error = (images - drawn.float()).square().flatten(1)
     return (error.sum(1) if pixels == "sum" else error.mean(1)).mean()
 
 # %% ../nbs/20_fan.ipynb #e5232e42
@@ -105,7 +142,7 @@ def source_losses(network: Factorized, batch: Batch, pixels: str = "mean") -> di
     drawn = network.decode(latent.domain, latent.logits)
     losses = {
         "label loss": cross_entropy(latent.logits.float(), batch.labels),
-        "reconstruction loss": reconstruction_loss(batch.images, drawn, pixels),
+        "reconstruction loss": reconstruction_loss(network.shown(batch.images), drawn, pixels),
     }
     whole = network.design == "full"
     return losses | ({"orthogonality loss": orthogonality_loss(latent.task.float(), latent.domain.float())} if whole else {})
@@ -117,11 +154,14 @@ def judge(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor,
     return judged[: len(real)], judged[len(real) :]
 
 # %% ../nbs/20_fan.ipynb #56a7a8f7
+NAMES = networks.Names(NETWORKS, networks.ENCODERS)
+
+
 @dataclass(frozen=True)
-class Config(Configuration):
+class Config(SharedConstants):
     "FAN, with the paper's constants for digits."
 
-    network: str = constant_of("lenet", "section 4.1; `lenet_plain`: no batch norm; `resnet50`: section 4.2", among=NETWORKS)
+    network: str = constant_of("lenet", "section 4.1; `lenet_plain`: no batch norm; `resnet50`: section 4.2", among=NAMES)
     design: str = constant_of("full", "figure 4", among=DESIGNS)
     source_steps: int = constant_of(2000, "stage one: not given")
     target_steps: int = constant_of(3000, "stage two: not given", least=1)
@@ -161,11 +201,14 @@ class TwoNetworks(Method):
         check_same_classes(seen)
         self.config, self.stage, self.stages = config, 0, (config.source_steps, config.target_steps)
         classes = len(seen.labelled.classes)
-        build = partial(factorized, config.network, seen.shape, classes, config.design, config.dropout)
+        given = config.design, config.dropout, config.pretrained, config.backbone_lr
+        build = partial(factorized, config.network, seen.shape, classes, *given)
         self.source, self.target = (build() for _ in range(2))
         if config.shared >= len(self.source.encoder):
             raise ValueError(f"shared={config.shared}: {config.network} has {len(self.source.encoder)} modules; share fewer")
-        self.discriminator = mlp_discriminator(classes, NETWORKS[config.network][3])
+        self.discriminator = mlp_discriminator(
+            classes, NETWORKS[config.network][3] if config.network in NETWORKS else DISCRIMINATOR
+        )
         self.optimisers = [make_optimiser("adam", list(self.source.parameters()), config.lr)]
 
     def network(self, domain: int) -> Factorized:
@@ -238,7 +281,9 @@ class FAN(TwoStages):
         found = discriminator_loss(*judge(self.discriminator, real, latent.logits.detach()))
         descend(self.optimisers[1], c.mu * found)
         fooling = fooling_loss(judge(self.discriminator, real, latent.logits)[1])
-        drawn = reconstruction_loss(unlabelled.images, self.target.decode(latent.domain, latent.logits), c.pixels)
+        drawn = reconstruction_loss(
+            self.target.shown(unlabelled.images), self.target.decode(latent.domain, latent.logits), c.pixels
+        )
         descend(self.optimisers[0], c.nu * fooling + drawn)
         return {"discriminator loss": found, "fooling loss": fooling, "reconstruction loss": drawn}
 

@@ -175,11 +175,11 @@ def reliability_grid(images: Any, predicted: Any, labels: Any, confidence: Any, 
 @styled
 def cluster_grid(
     images: Any, cluster: Any, confidence: Any, labels: Any = None, matched: Mapping[int, int] | None = None,
-    names: Sequence[str] | None = None, columns: int = 12, size: float = 0.75,
+    names: Sequence[str] | None = None, columns: int = 12, size: float = 0.75, heading: str = "cluster {}:\n",
 ) -> Figure:  # fmt: skip
     """A row for each cluster: its uint8 images (N,C,H,W) from the surest to the least sure. `cluster`, `confidence`: (N,). With
     `labels` (N,) and the class that each cluster is `matched` with, mistakes are framed, and titled by the `names` of their
-    classes, too; the numbers are confidences."""
+    classes, too; the numbers are confidences. `heading`: of a row, before the name of its class."""
     pictures, cluster, confidence = as_pictures(images), array(cluster), array(confidence)
     name = lambda c: names[c] if names else str(c)
     found = np.unique(cluster)
@@ -194,7 +194,7 @@ def cluster_grid(
             wrong = labels is not None and bool(array(labels)[i] != of)
             told = f"{name(array(labels)[i])} " if wrong else ""
             show_image(ax, pictures[i], f"{told}{confidence[i]:.2f}", WRONG if wrong else None)
-        title = f"cluster {k}" if of is None else f"cluster {k}:\n{name(of)}"
+        title = f"cluster {k}" if of is None else f"{heading.format(k)}{name(of)}"
         row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
     return fig
 

@@ -327,6 +327,7 @@ def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 class Classifier(Method):
     "A linear layer on a metric's encoder, both trained by (10): `weights` (N,) are those of the labelled domain's images."
 
+    unsaved = ("weights",)
     weights: Tensor
 
     def __init__(self, seen: Task, config: Config, trunk: pretext.Pretext, weights: Tensor, pseudo: Pseudo | None = None):
@@ -336,6 +337,12 @@ class Classifier(Method):
         self.register_buffer("weights", weights.to(self.head.weight.device))
         optimiser = make_optimiser(config.optimiser, list(self.parameters()), config.lr, config.momentum, config.weight_decay)
         self.optimisers = [optimiser]
+
+    @classmethod
+    def rebuilt(cls, seen: Task, config: Config) -> Classifier:
+        "On a pretext's encoder, if it was transferred, else on a new one."
+        trunk: Any = pretext.PRETEXTS[config.metric.pretext].rebuilt if config.transferred else pretext.Pretext
+        return cls(seen, config, trunk(seen, config.metric), torch.zeros(1))
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of (10), on augmented images."

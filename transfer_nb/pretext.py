@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from . import domains, networks, training
 from .augment import VIEWS, grey
 from .domains import Domain, Task
 from .networks import Stack
-from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, cosine_decay, descend
+from .training import Batch, Evaluator, Method, Model, Options, SharedConstants, constant_of, cosine_decay, descend
 from .training import make_optimiser, set_lr
 
 # %% auto #0
@@ -36,11 +36,11 @@ CODE = "not given; the authors' code"
 
 
 @dataclass(frozen=True)
-class Config(Configuration):
+class Config(SharedConstants):
     "A metric, and how it is learned. ValueError for what cannot be."
 
     pretext: str = constant_of("instance", "which one", among=PRETEXTS)
-    network: str = constant_of("wrn-28-2", "section 4.1", among=networks.ENCODERS)
+    network: str = constant_of("wrn-28-2", "section 4.1", among=networks.KNOWN)
     view: str = constant_of("photo", "not given", among=VIEWS)
     steps: int = constant_of(495_000, f"{CODE}: 1,270 epochs of CIFAR-10", least=1)
     batch_size: int = constant_of(128, CODE, least=1)
@@ -69,7 +69,9 @@ class Pretext(Method):
 
     def build(self, seen: Task) -> None:
         "Make the encoder, which gives `width` features, and what comes on top of it."
-        self.encoder, self.width = networks.encoder(self.config.network, self.shape)
+        self.encoder, self.width = networks.encoder(
+            self.config.network, self.shape, self.config.pretrained, self.config.backbone_lr
+        )
 
     def encode(self, images: Tensor) -> Tensor:
         "Images (N,C,H,W), 0 to 255, to features (N, `width`)."
@@ -110,6 +112,7 @@ class Pretext(Method):
 class Remembering(Pretext):
     "A pretext with a linear layer to the metric's features, and a memory of those of all images."
 
+    unsaved: Sequence[str] = ("bank",)
     bank: Tensor
 
     def build(self, seen: Task) -> None:
@@ -168,6 +171,7 @@ class NeighbourhoodComponents(Remembering):
     "Goldberger et al. 2005 with a memory (Wu et al. 2018, SNCA): descend -log P(y_i|x_i), equation (4)."
 
     supervised = True
+    unsaved = ("bank", "labels")
     labels: Tensor
 
     def build(self, seen: Task) -> None:
@@ -219,6 +223,8 @@ def soft_cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
 def maps(encoder: Stack) -> Stack:
     "The encoder up to its last map (N,D,h,w), before it is averaged or flattened."
     ends = [i for i, layer in enumerate(encoder) if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)]
+    if not ends:
+        raise ValueError("this pretext paints the encoder's last map: choose one of the papers' networks, not a backbone")
     return Stack(*encoder[: ends[0]])
 
 
@@ -403,6 +409,7 @@ PRETEXTS["jigsaw"] = Jigsaw
 class RandomClusters(Pretext):
     "Wei et al. 2018, as AKT's section 4.2 has it: the cluster that an untrained network's features put an image into."
 
+    unsaved = ("cluster",)
     cluster: Tensor
 
     def build(self, seen: Task) -> None:
@@ -412,7 +419,7 @@ class RandomClusters(Pretext):
         super().build(seen)
         self.head = nn.Linear(self.width, self.config.permutations)
         features = self.of_all(self.encode, seen, seen.unlabelled)
-        clusters = MiniBatchKMeans(self.config.permutations, n_init=3, random_state=0)
+        clusters = MiniBatchKMeans(min(self.config.permutations, len(features)), n_init=3, random_state=0)
         found = clusters.fit_predict(features.float().cpu().numpy())
         self.register_buffer("cluster", torch.from_numpy(found).long().to(features.device))
 
@@ -489,7 +496,7 @@ def fit(
     config = dataclasses.replace(config, batch_size=min(config.batch_size, len(pool)))
     if not method.supervised:  # the loop draws from both domains: in place of the one that is not used, always the same
         blank = Domain("nothing", torch.zeros(1, *task.shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("nothing",))
-        learned = dataclasses.replace(learned, labelled=domains.repeated(blank, config.batch_size))
+        learned = dataclasses.replace(learned, labelled=blank)
     return training.fit(method, learned, config, seed, options, evaluator or NeighbourEvaluator(task))
 
 

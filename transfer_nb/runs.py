@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import dataclasses
 import errno
 import functools
 import hashlib
@@ -27,7 +26,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,16 +36,16 @@ from tqdm import tqdm
 
 from . import datasets, domains, scores, training
 from .domains import Domain, Task, nearest
-from .training import Evaluator, History, Method, Model, Options
+from .training import Evaluator, History, Method, Model, Options, configured
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'ENGINES', 'is_method',
            'methods', 'imported', 'method_module', 'varied', 'digest', 'content', 'Run', 'some', 'clustering',
            'multilabel', 'no_scores', 'domain_error', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores',
-           'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'configured', 'run_of',
-           'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect',
-           'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
-           'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
+           'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of', 'frame',
+           'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'work_and_report',
+           'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed', 'check_tasks',
+           'execute', 'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -152,8 +151,8 @@ class Run:
         named = isinstance(self.task, str)
         task = self.task if isinstance(self.task, str) else self.task.name
         return dict(
-            method=self.method, version=getattr(self.module, "VERSION", 1), config=dataclasses.asdict(self.config), task=task,
-            size=self.size if named else "own", labels=self.labels, variant=self.variant,
+            method=self.method, version=getattr(self.module, "VERSION", 1), config=training.named_constants(self.config),
+            task=task, size=self.size if named else "own", labels=self.labels, variant=self.variant,
             data="" if isinstance(self.task, str) else content(self.task), seed=self.seed, precision=self.precision,
             n_evals=self.n_evals, needs={name: need.key for name, need in self.needs.items()},
         )  # fmt: skip
@@ -404,16 +403,6 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 # %% ../nbs/07_runs.ipynb #1c25e488
-def configured(kind: type, values: Mapping[str, Any]) -> Any:
-    "A configuration from plain values; ValueError where its class has other fields by now."
-    hints = get_type_hints(kind)
-    if set(hints) != set(values):
-        differ = ", ".join(sorted(set(hints) ^ set(values)))
-        raise ValueError(f"{kind.__module__}.Config and the record differ in {differ}: it was made by another version")
-    inner: Any = lambda k: next((t for t in (k, *get_args(k)) if dataclasses.is_dataclass(t)), None)
-    return kind(**{k: configured(inner(hints[k]), v) if isinstance(v, Mapping) else v for k, v in values.items()})
-
-
 def run_of(record: Mapping[str, Any]) -> Run:
     "The run that a record is of; ValueError where it was made with data of one's own, which a record does not hold."
     if record["data"]:

@@ -20,7 +20,7 @@ from . import domains, networks, pretext, training
 from .augment import VIEWS
 from .domains import Task
 from .runs import Run
-from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, descend, make_optimiser
+from .training import Batch, Evaluator, Method, Model, Options, SharedConstants, constant_of, descend, make_optimiser
 from .training import set_lr
 
 # %% auto #0
@@ -84,10 +84,10 @@ def pseudo_labels(logits: Tensor, several: bool = False, hard: bool = False) -> 
 
 # %% ../nbs/52_self_taught.ipynb #52000012
 @dataclass(frozen=True)
-class Learning(Configuration):
+class Learning(SharedConstants):
     "What AKT and its rivals share."
 
-    network: str = constant_of("vgg16", "section 4.1", among=networks.ENCODERS)
+    network: str = constant_of("vgg16", "section 4.1", among=networks.KNOWN)
     hidden: int = constant_of(512, "section 4.1, CIFAR-10; otherwise 4,096", least=1)
     view: str = constant_of("moved", "not given", among=VIEWS)
     steps: int = constant_of(52_000, "not given; ours: 100 epochs of CIFAR-10", least=10)
@@ -116,7 +116,9 @@ class Learner(Method):
         self.config, self.several, self.stage = config, seen.labelled.multilabel, 0
         learned: Any = pretrained and copy.deepcopy(pretrained.method)
         encoder: Any = (
-            getattr(learned, "encoder", Encoding(learned)) if learned else networks.encoder(config.network, seen.shape)[0]
+            getattr(learned, "encoder", Encoding(learned))
+            if learned
+            else networks.encoder(config.network, seen.shape, config.pretrained, config.backbone_lr)[0]
         )
         encoder = encoder.to(torch.get_default_device())
         with training.evaluating(encoder), torch.no_grad():
@@ -125,6 +127,14 @@ class Learner(Method):
         self.build(seen)
         given = config.lr, config.momentum, config.weight_decay
         self.optimisers = [make_optimiser("sgd", [*self.trained()], *given)]
+
+    @classmethod
+    def rebuilt(cls, seen: Task, config: Any) -> Learner:
+        "Its encoder is a pretext's, if it was one."
+        if config.start is None:
+            return cls(seen, config)
+        first = pretext.PRETEXTS[config.start.pretext].rebuilt(seen, config.start)
+        return cls(seen, config, Model(first, seen, training.History()))
 
     def build(self, seen: Task) -> None:
         "What there is beside the network."
@@ -179,6 +189,7 @@ def check_shown(task: Task, what: str) -> None:
 class Joint(Learner):
     "Both sets of classes at once: the unlabelled images' true classes are learned by a layer of their own."
 
+    unsaved = ("other",)
     other: Tensor
 
     def build(self, seen: Task) -> None:
@@ -273,27 +284,25 @@ def needs(run: Run) -> dict[str, Run]:
 
 
 def warn_of_copies(task: Task) -> None:
-    "Warn where unlabelled images are copies of labelled ones, or of test images, by content."
-    same = lambda d: set(domains.digests(task.matched(d.images)))
-    unlabelled = same(task.unlabelled)
-    for role, d in (("labelled", task.labelled), ("test", task.test)):
-        if d is not None and (shared := len(same(d) & unlabelled)):
-            warnings.warn(
-                f"{task.name}: {shared:,} {role} images are among the unlabelled ones, too; take them out of the unlabelled set,"
-                " if it should be one of other images",
-                stacklevel=3,
-            )
+    "Warn where unlabelled images are copies of labelled ones, by content."
+    labelled, unlabelled = (set(domains.digests(task.matched(d.images))) for d in (task.labelled, task.unlabelled))
+    if shared := len(labelled & unlabelled):
+        warnings.warn(
+            f"{task.name}: {shared:,} labelled images are among the unlabelled ones, too; take them out of the unlabelled set,"
+            " if it should be one of other images",
+            stacklevel=3,
+        )
 
 # %% ../nbs/52_self_taught.ipynb #520000a6
-def starting(task: Task, config: Any, seed: int, options: Options, pretrained: Model | None) -> tuple[Task, Model | None]:
-    "The task with enough labelled images for a batch (drawn again and again), and what the encoder learns first."
+def starting(task: Task, config: Any, seed: int, options: Options, pretrained: Model | None) -> Model | None:
+    "What the encoder learns first. Warns of copies."
     warn_of_copies(task)
     if config.start is not None and pretrained is None:
         supervised = pretext.PRETEXTS[config.start.pretext].supervised
         if supervised:
             check_shown(task, config.start.pretext)
         pretrained = pretext.beforehand(task if supervised else source_only(task), config.start, seed, options)
-    return dataclasses.replace(task, labelled=domains.repeated(task.labelled, config.batch_size)), pretrained
+    return pretrained
 
 
 def fit(
@@ -303,9 +312,9 @@ def fit(
     """Train a rival of AKT, from a `pretrained` pretext where the configuration has a `start` (learned first, unless it is
     given). Raises what `training.fit` raises, and ValueError where labels are needed that are not known."""
     config = config or Config()
-    learned, pretrained = starting(task, config, seed, options, pretrained)
+    first = starting(task, config, seed, options, pretrained)
 
     def learner(seen: Task, config: Config) -> Learner:
-        return BASELINES[config.baseline](seen, config, pretrained)
+        return BASELINES[config.baseline](seen, config, first)
 
-    return training.fit(learner, learned, config, seed, options, evaluator or training.test_accuracy(task))
+    return training.fit(learner, task, config, seed, options, evaluator or training.test_accuracy(task))

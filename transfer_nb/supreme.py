@@ -98,6 +98,7 @@ class Config(Configuration):
 class Supreme(Clusterer):
     "SUPREME: an encoder, factors, and an output layer for each of the two lists of classes."
 
+    unsaved = ("first",)
     first: Tensor
 
     def build(self, seen: Task, start: Start) -> None:

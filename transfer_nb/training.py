@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import dataclasses
+import importlib
 import itertools
 import math
 import os
+import pickle
 import platform
 import signal
 import threading
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,21 +32,24 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm import tqdm
 
+from . import networks
 from .datasets import write_atomically
-from .domains import Domain, Task, as_domain, content, look_up, read_images
+from .domains import Domain, Task, as_domain, content, look_up, nearest, read_images
 
 # %% auto #0
 __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Evaluator', 'PRECISIONS', 'WARNING', 'SHOWN',
-           'Images', 'seed_for', 'epoch_order', 'Batch', 'Sampler', 'pick_device', 'on_device', 'load', 'too_large',
-           'StreamedBatches', 'StreamedSampler', 'representative', 'Method', 'largest_share', 'device_of', 'Outputs',
-           'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'set_lr', 'make_optimiser', 'descend',
-           'WatchedOperations', 'WatchedMethods', 'forbid_waiting', 'Eager', 'Captured', 'tree_tensors', 'tree_clone',
-           'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back', 'random_state', 'set_random_state',
-           'WrongCheckpoint', 'check_identity', 'constant_of', 'check_value', 'plain_number', 'Configuration',
+           'Images', 'MODEL_FORMAT', 'seed_for', 'epoch_order', 'Batch', 'class_balanced', 'Sampler', 'pick_device',
+           'on_device', 'load', 'too_large', 'StreamedBatches', 'StreamedSampler', 'representative', 'Method',
+           'largest_share', 'device_of', 'Outputs', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay',
+           'set_lr', 'by_factor', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods', 'forbid_waiting',
+           'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors', 'state_copies',
+           'put_back', 'random_state', 'set_random_state', 'WrongCheckpoint', 'check_identity', 'constant_of',
+           'check_value', 'plain_number', 'Configuration', 'SharedConstants', 'named_constants', 'configured',
            'constants', 'typed', 'overridden', 'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted',
            'evaluating', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
            'save', 'restore', 'pictures', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit',
-           'versions', 'hardware']
+           'versions', 'hardware', 'left_out', 'task_facts', 'cpu_state', 'save_model', 'read_model', 'blank_task',
+           'described_by', 'without_weights', 'imported_class', 'refill', 'load_model', 'Predictor']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -63,21 +70,31 @@ class Batch(NamedTuple):
     position: Tensor | None = None
 
 
-class Sampler:
-    "Batches of a domain without replacement within an epoch; batch `k` is a pure function of (seed, stream, k)."
+def class_balanced(domain: Domain) -> Tensor:
+    "The places of a domain's images, as many of each class: those of rare ones several times. ValueError without one class each."
+    if domain.labels is None or domain.multilabel:
+        raise ValueError(f"{domain.name} needs one class for each image, for balanced batches")
+    members = [torch.nonzero(domain.labels.cpu() == c).flatten() for c in domain.labels.cpu().unique()]
+    most = max(map(len, members))
+    return torch.cat([m.repeat(-(-most // len(m)))[:most] for m in members])
 
-    def __init__(self, domain: Domain, batch_size: int, seed: int, stream: int):
-        if batch_size > len(domain):
-            raise ValueError(f"{domain.name} has {len(domain)} images, too few for a batch of {batch_size}: lower batch_size")
+
+class Sampler:
+    """Batches of a domain without replacement within an epoch; batch `k` is a pure function of (seed, stream, k). Where a domain
+    is smaller than a batch, each image is in it several times. `balanced`: all classes are drawn equally often."""
+
+    def __init__(self, domain: Domain, batch_size: int, seed: int, stream: int, balanced: bool = False):
+        drawn = class_balanced(domain) if balanced else torch.arange(len(domain))
+        self.drawn = drawn.repeat(-(-batch_size // len(drawn)))
         self.domain, self.size, self.seed, self.stream = domain, batch_size, seed, stream
-        self.per_epoch = len(domain) // batch_size
+        self.per_epoch = len(self.drawn) // batch_size
         self.epoch, self.order = -1, torch.empty(0, dtype=torch.int64)
 
     def indices(self, step: int) -> Tensor:
         "Indices int64 (B,) of batch `step`, on the images' device."
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self.epoch:
-            order = epoch_order(len(self.domain), self.seed, self.stream, epoch)
+            order = self.drawn[epoch_order(len(self.drawn), self.seed, self.stream, epoch)]
             self.epoch, self.order = epoch, order.to(self.domain.images.device, non_blocking=True)
         return self.order[place * self.size : (place + 1) * self.size]
 
@@ -170,6 +187,7 @@ class Method(nn.Module):
     optimisers: list[torch.optim.Optimizer]
     stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the configuration's `steps`
     capturable = True  # whether its step can be recorded as a CUDA graph
+    unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
 
     def begin(self, stage: int) -> None:
         "Called once, before the first step of stage 1, 2, ...: the place to copy weights and to make new optimisers."
@@ -189,6 +207,11 @@ class Method(nn.Module):
     def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
         "What evaluators need of uint8 images (N,C,H,W); a method that can compute it in one pass should."
         return Outputs(self.logits(images, domain), self.features(images, domain, "hidden"), None)
+
+    @classmethod
+    def rebuilt(cls, seen: Task, config: Any) -> Method:
+        "A new method on a task of blank images, which is then given the weights of a saved one."
+        return cls(seen, config)
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "What may have gone wrong, by name, given an interval's mean losses; shown and recorded where it is true."
@@ -240,25 +263,35 @@ SCHEDULES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def set_lr(optimiser: torch.optim.Optimizer, lr: Tensor) -> None:
-    "Write a learning rate into the optimiser's own tensors, without waiting for the device."
+    "Write a learning rate into the optimiser's own tensors, times each group's factor, without waiting for the device."
     for group in optimiser.param_groups:
-        group["lr"].copy_(lr)
+        group["lr"].copy_(lr * group.get("factor", 1.0))
 
 # %% ../nbs/04_training.ipynb #dd429a37
 OPTIMISERS = ("sgd", "adam")
 
 
+def by_factor(parameters: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+    "The parameters in groups for an optimiser, by the factor on their learning rate; those without one have 1."
+    of = lambda p: getattr(p, "lr_factor", 1.0)
+    factors = dict.fromkeys(map(of, parameters))
+    return [{"params": [p for p in parameters if of(p) == factor], "factor": factor} for factor in factors]
+
+
 def make_optimiser(
     name: str, parameters: Sequence[nn.Parameter], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
-    "`sgd` (with momentum) or `adam` (decoupled weight decay); the learning rate is a tensor. ValueError for other names."
+    """`sgd` (with momentum) or `adam` (decoupled weight decay); the learning rate is a tensor, times the parameters' `lr_factor`
+    where they have one (`networks.Backbone`). ValueError for other names."""
     device = parameters[0].device
-    rate = torch.tensor(lr, device=device)
+    rate, groups = torch.tensor(lr, device=device), by_factor(parameters)
+    for group in groups:
+        group["lr"] = rate * group["factor"]
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=weight_decay, fused=True)
+        return torch.optim.SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay, fused=True)
     if name == "adam":
         options: dict[str, Any] = dict(weight_decay=weight_decay, fused=True, capturable=device.type == "cuda")
-        return torch.optim.AdamW(parameters, lr=rate, betas=(momentum, 0.999), **options)
+        return torch.optim.AdamW(groups, lr=rate, betas=(momentum, 0.999), **options)
     raise ValueError(f"optimiser={name!r} is not one of {', '.join(OPTIMISERS)}")
 
 
@@ -413,18 +446,22 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Pa
 # %% ../nbs/04_training.ipynb #c0f19a02
 def constant_of(
     default: Any, source: str = "", *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf,
-    below: float = math.inf, among: Iterable[str] | None = None,
+    below: float = math.inf, among: Iterable[str] | None = None, added: bool = False,
 ) -> Any:  # fmt: skip
     """A field of a configuration: its default, where that is from, and which values it may have (None is always allowed as a
-    default). `among`: the names to choose from; a registry may grow later."""
+    default). `among`: the names to choose from; a registry may grow later. `added`: there were runs before there was this
+    constant; at its default it is no part of their names."""
     limits = dict(least=least, above=above, most=most, below=below)
-    return field(default=default, metadata={"source": source, "among": among, **limits})
+    return field(default=default, metadata={"source": source, "among": among, "added": added, **limits})
 
 
 def check_value(name: str, value: Any, *, least: float, above: float, most: float, below: float, among: Any, **_: Any) -> None:
     "ValueError that names the constant, unless its value is one of those that it may have."
     if among is not None and value not in among:
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(str, among))}")
+        every = list(map(str, among))
+        raise ValueError(
+            f"{name}={value!r} is not one of {', '.join(every) if len(every) < 20 else nearest(value, every) + ', …'}"
+        )
     if among is None and not (least <= value <= most and above < value < below):
         low = f"above {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else ""
         high = f"below {below:g}" if below < math.inf else f"at most {most:g}" if most < math.inf else ""
@@ -443,17 +480,54 @@ class Configuration:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             value = plain_number(getattr(self, f.name))
+            value = networks.own(value) if isinstance(value, nn.Module) else value
             object.__setattr__(self, f.name, value)
             if f.metadata and not (value is None and f.default is None):
                 check_value(f.name, value, **f.metadata)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SharedConstants(Configuration):
+    """What methods that train a network share: whether it starts from a backbone's weights, and how batches are drawn. ValueError
+    where there are no weights for it."""
+
+    pretrained: bool = constant_of(False, "ours: a backbone's weights from ImageNet", added=True)
+    backbone_lr: float = constant_of(0.1, "ours: factor on the lr of what is pretrained", least=0, added=True)
+    unlabelled_batch_size: int | None = constant_of(None, "ours; None: as `batch_size`", least=1, added=True)
+    balanced_batches: bool = constant_of(False, "ours: as many labelled images of each class in an epoch", added=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        network: Any = vars(self)["network"]
+        if self.pretrained and network not in networks.OWN and not networks.where_from(network):
+            raise ValueError(
+                f"network={network!r} has no weights to start from; if you mean torchvision's: torchvision/{network}"
+            )
+
+
+def named_constants(config: Any) -> dict[str, Any]:
+    "A configuration as nested plain values, without the `added` constants that are at their default: what a run is named by."
+    kept = [f for f in dataclasses.fields(config) if not (f.metadata.get("added") and getattr(config, f.name) == f.default)]
+    inner = lambda v: named_constants(v) if dataclasses.is_dataclass(v) else plain_number(copy.deepcopy(v))
+    return {f.name: inner(getattr(config, f.name)) for f in kept}
+
+
+def configured(kind: type, values: Mapping[str, Any]) -> Any:
+    "A configuration from what `named_constants` gave; ValueError where its class has other fields by now."
+    hints = get_type_hints(kind)
+    late = {f.name for f in dataclasses.fields(kind) if f.metadata.get("added")}
+    if differ := sorted((set(hints) - late - set(values)) | (set(values) - set(hints))):
+        raise ValueError(
+            f"{kind.__module__}.{kind.__qualname__} and the record differ in {', '.join(differ)}: made by another version"
+        )
+    inner: Any = lambda k: next((t for t in (k, *get_args(k)) if dataclasses.is_dataclass(t)), None)
+    return kind(**{k: configured(inner(hints[k]), v) if isinstance(v, Mapping) else v for k, v in values.items()})
+
+
 def constants(config: Any) -> list[dict[str, Any]]:
     "The constants of a configuration: name, value, and where the value is from."
-    return [
-        {"constant": f.name, "value": getattr(config, f.name), "source": f.metadata.get("source", "")}
-        for f in dataclasses.fields(config)
-    ]
+    fields = sorted(dataclasses.fields(config), key=lambda f: f.metadata.get("added", False))
+    return [{"constant": f.name, "value": getattr(config, f.name), "source": f.metadata.get("source", "")} for f in fields]
 
 # %% ../nbs/04_training.ipynb #c0f19a04
 def typed(name: str, value: Any, kind: Any) -> Any:
@@ -733,16 +807,16 @@ def pictures(images: Images, task: Task) -> Tensor:
     if isinstance(images, list | tuple) and not images:
         raise ValueError("images: the list is empty")
     if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
-        return read_images([Path(x) for x in images], task.shape, task.resize)
+        return read_images([Path(x) for x in images], task.image_shape, task.resize)
     if isinstance(images, Tensor | np.ndarray):
-        colours, shape = task.shape[0], images.shape
+        colours, shape = task.image_shape[0], images.shape
         if len(shape) == 3 and colours == 3 and 3 in (shape[0], shape[2]):
             images, shape = images[None], (1, *shape)
         turned = len(shape) == 4 and colours in (1, 3) and shape[3] == colours != shape[1]
         if isinstance(images, Tensor) and len(shape) == 4 and images.dtype == torch.uint8 and not turned:
             return images
     given: Any = images
-    return as_domain(given, "images", shape=task.shape, resize=task.resize, labelled=False).images
+    return as_domain(given, "images", shape=task.image_shape, resize=task.resize, labelled=False).images
 
 
 @dataclass
@@ -757,9 +831,10 @@ class Model:
         "Apply `call` to matched images (N,C,H,W) in batches, on the method's device; the result is on the CPU."
         return torch.cat([call(part).float().cpu() for part in self.batches(images)])
 
-    def batches(self, images: Images, size: int = 500) -> Iterator[Tensor]:
-        "Matched images in batches, on the method's device, with the method in evaluation mode."
+    def batches(self, images: Images, pixels: int = 2**24) -> Iterator[Tensor]:
+        "Matched images in batches of at most 500 and `pixels`, on the method's device, with the method in evaluation mode."
         device, found = device_of(self.method), pictures(images, self.task)
+        size = min(500, max(1, pixels // math.prod(self.task.image_shape)))
         with evaluating(self.method):
             yield from (self.task.matched(part.to(device)) for part in found.split(size))
 
@@ -774,9 +849,18 @@ class Model:
         "Images to float (N, classes); `domain` 1: images like the unlabelled ones, 0: like the labelled ones."
         return self.map(lambda x: self.method.logits(x, domain), images)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        "The names of the classes that it was trained on."
+        return self.task.labelled.classes
+
     def predict(self, images: Images, domain: int = 1) -> Tensor:
-        "Class ids int64 (N,) of images, into `task.labelled.classes` (of a clustering: numbers of clusters)."
+        "Class ids int64 (N,) of images, into `classes` (of a clustering: numbers of clusters)."
         return self.logits(images, domain).argmax(1)
+
+    def predict_names(self, images: Images, domain: int = 1) -> list[str]:
+        "The names of the classes of images, N of them."
+        return [self.classes[i] for i in self.predict(images, domain).tolist()]
 
     def predict_proba(self, images: Images, domain: int = 1) -> Tensor:
         "Probabilities float (N, classes) of images; of several classes at once, each by itself."
@@ -786,6 +870,14 @@ class Model:
     def features(self, images: Images, domain: int = 1, layer: str = "features") -> Tensor:
         "Features float (N,D) of images."
         return self.map(lambda x: self.method.features(x, domain, layer), images)
+
+    def save(self, path: str | Path) -> None:
+        "Write it to a file; see `save_model`."
+        save_model(self, Path(path))
+
+    def module(self, domain: int = 1) -> nn.Module:
+        "A plain module from images (N,C,H,W) of the task's shape, 0 to 255, to logits (N, classes), in evaluation mode."
+        return Predictor(self.method, self.task.describe, domain).eval()
 
 # %% ../nbs/04_training.ipynb #edfd0a96
 def test_accuracy(task: Task) -> Evaluator:
@@ -805,8 +897,8 @@ def test_accuracy(task: Task) -> Evaluator:
 def config_values(config: Any) -> dict[str, Any]:
     "A configuration dataclass as plain values; those of an inner one under `outer.inner`."
     found: dict[str, Any] = {}
-    for name, value in ((name, plain_number(value)) for name, value in vars(config).items()):
-        if dataclasses.is_dataclass(value):
+    for name, value in (config if isinstance(config, dict) else named_constants(config)).items():
+        if isinstance(value, dict):
             found |= {f"{name}.{k}": v for k, v in config_values(value).items()}
         elif isinstance(value, str | int | float | bool | None):
             found[name] = value
@@ -831,7 +923,16 @@ def prepare(
     streamed = any(too_large(d, task, device) for d in (task.labelled, task.unlabelled))
     streamed = streamed if options.stream == "auto" else options.stream == "yes"
     seen = task.visible() if streamed else load(task, device)
-    samplers = [Sampler(d, config.batch_size, seed, s) for s, d in enumerate((seen.labelled, seen.unlabelled))]
+    other = getattr(config, "unlabelled_batch_size", None) or config.batch_size
+    if other > len(seen.unlabelled):
+        warnings.warn(
+            f"{seen.unlabelled.name} has {len(seen.unlabelled)} images: a batch of {other} holds them more than once",
+            stacklevel=4,
+        )
+    samplers = [
+        Sampler(seen.labelled, config.batch_size, seed, 0, getattr(config, "balanced_batches", False)),
+        Sampler(seen.unlabelled, other, seed, 1),
+    ]
     ahead = lambda sampler: StreamedSampler(sampler, task, config.steps, device) if streamed else sampler
     return seen, [ahead(sampler) for sampler in samplers]
 
@@ -870,3 +971,157 @@ def hardware(device: torch.device) -> str:
     "What a run ran on, for its record: the GPU's name, or the number of CPU threads."
     threads = torch.get_num_threads()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} thread{'s' * (threads > 1)}"
+
+# %% ../nbs/04_training.ipynb #04b00002
+MODEL_FORMAT = 1  # of a saved model
+
+
+def left_out(method: nn.Module) -> set[str]:
+    "The names, in its `state_dict`, of the buffers that a saved method does not have."
+    return {f"{at}.{name}".lstrip(".") for at, m in method.named_modules() for name in getattr(m, "unsaved", ())}
+
+
+def task_facts(task: Task) -> dict[str, Any]:
+    "What of a task is needed to use a model, as plain values; and the weights of the backbone that describes its images."
+    names = lambda d: None if d is None else list(d.classes)
+    facts: dict[str, Any] = {role: names(getattr(task, role)) for role in ("labelled", "unlabelled", "metric")}
+    facts |= {k: getattr(task, k) for k in ("name", "resize", "test_domain")}
+    facts |= {"shape": list(task.shape), "kind": str(task.kind), "multilabel": task.labelled.multilabel}
+    d = task.describe
+    described = d and {"network": d.network, "shape": list(d.shape), "resize": d.resize, "state": cpu_state(d.layers)}
+    return facts | {"describe": described}
+
+
+def cpu_state(module: nn.Module, without: Iterable[str] = ()) -> dict[str, Tensor]:
+    "The tensors of a module, by name, on the CPU, each with memory of its own."
+    return {k: v.detach().cpu().clone() for k, v in module.state_dict().items() if k not in set(without)}
+
+
+def save_model(model: Model, path: Path) -> None:
+    "Write what it takes to use a model, and no image, in one go. ValueError for a method without weights of its own."
+    method: Any = model.method
+    if not hasattr(method, "config"):
+        raise ValueError(f"{type(method).__name__} has no weights of its own: save the model that it was given")
+    place = lambda x: f"{type(x).__module__}:{type(x).__qualname__}"
+    found = {
+        "saved by": "transfer_nb", "format": MODEL_FORMAT, "method": place(method), "config class": place(method.config),
+        "config": named_constants(method.config), "task": task_facts(model.task), "versions": versions(),
+        "state": cpu_state(method, left_out(method)), "history": model.history.rows, "seconds": model.history.seconds,
+    }  # fmt: skip
+    write_atomically(path, lambda p: torch.save(found, p))
+
+# %% ../nbs/04_training.ipynb #04b00003
+def read_model(path: Path) -> dict[str, Any]:
+    "The dictionary in a saved model; ValueError where the file is not one, is cut off, or was made by a newer version."
+    try:
+        found = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        raise ValueError(f"{path} is no saved model, or is cut off: {str(error).split('. ')[0]}") from error
+    if not isinstance(found, dict) or found.get("saved by") != "transfer_nb":
+        raise ValueError(f"{path} was not written by `Model.save`; a checkpoint or a file of weights is no model")
+    if found["format"] > MODEL_FORMAT:
+        raise ValueError(f"{path} was made by a newer version ({found['versions']}): upgrade transfer_nb to read it")
+    return found
+
+
+def blank_task(facts: Mapping[str, Any]) -> Task:
+    "A task with the facts of a saved one, and one black image of each class."
+    shape = tuple(facts["shape"])
+
+    def blank(name: str, classes: Sequence[str], labels: Tensor | None) -> Domain:
+        images = torch.zeros(1, *shape, dtype=torch.uint8).expand(max(2, len(classes)), -1, -1, -1)
+        return Domain(name, images, labels, tuple(classes))
+
+    known, other = facts["labelled"], facts["unlabelled"]
+    ids = torch.arange(max(2, len(known))) % len(known)
+    labels = torch.nn.functional.one_hot(ids, len(known)).bool() if facts["multilabel"] else ids
+    metric = None if facts["metric"] is None else blank("metric", facts["metric"], torch.arange(max(2, len(facts["metric"]))))
+    given = facts["describe"]
+    describe = given and networks.Describe(described_by(given), given["network"], tuple(given["shape"]), given["resize"])
+    return Task(
+        facts["name"], blank("labelled", known, labels), blank("unlabelled", other, None), metric=metric, shape=shape,
+        resize=facts["resize"], test_domain=facts["test_domain"], kind=facts["kind"], describe=describe,
+    )  # fmt: skip
+
+
+def described_by(given: Mapping[str, Any]) -> networks.Stack:
+    "The frozen backbone of a saved task."
+    layers, _ = networks.encoder(given["network"], tuple(given["shape"]))
+    layers.load_state_dict(given["state"])
+    return layers.requires_grad_(False)
+
+
+def without_weights(values: Mapping[str, Any]) -> dict[str, Any]:
+    "Constants, of which none asks for pretrained weights: those of the file will take their place."
+    inner = lambda v: without_weights(v) if isinstance(v, Mapping) else v
+    return {k: inner(v) for k, v in values.items() if k != "pretrained"}
+
+
+def imported_class(place: str, path: Path) -> Any:
+    "The class that a saved model names, if it is one of this package; ValueError for any other."
+    module, _, name = place.partition(":")
+    package = __name__.rpartition(".")[0]
+    found = getattr(importlib.import_module(module), name, None) if module.startswith(f"{package}.") else None
+    if not (isinstance(found, type) and issubclass(found, Method | Configuration)):
+        raise ValueError(f"{path}: {place} is not a method of this package; give its class with method=")
+    return found
+
+
+def refill(method: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    "Give a new method the saved tensors. ValueError where they are not its own."
+    here = method.state_dict()
+    for name, value in state.items():
+        at, _, leaf = name.rpartition(".")
+        if (
+            name in here
+            and here[name].shape != value.shape
+            and leaf in dict(method.get_submodule(at).named_buffers(recurse=False))
+        ):
+            method.get_submodule(at).register_buffer(leaf, value)  # its size depends on the training images
+    try:
+        missing = set(method.load_state_dict(state, strict=False).missing_keys) - left_out(method)
+        wrong = set(state) - set(here) | missing
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit this version of its method: {str(error).splitlines()[-1].strip()}") from error
+    if wrong:
+        raise ValueError(f"{path} does not fit this version of its method, which differs in {', '.join(sorted(wrong)[:3])}")
+
+
+def load_model(
+    path: str | Path, *, method: type[Method] | None = None, network: nn.Module | None = None, device: str = "auto"
+) -> Model:
+    """The model that `Model.save` wrote. Of one's own method or network it needs the class or the module itself. ValueError for
+    a file that is not one, is cut off, or does not fit. Nothing in the file is run."""
+    path, where = Path(path), pick_device(device)
+    found = read_model(path)
+    named = {v for k, v in config_values(found["config"]).items() if k.endswith("network")}
+    named |= {found["task"]["describe"]["network"]} if found["task"]["describe"] else set()
+    for name in (str(name) for name in named if str(name).startswith("own-") and name not in networks.OWN):
+        if network is None:
+            raise ValueError(f"{path} was trained on a network of your own ({name}): give it with network=")
+        networks.OWN[name] = network
+    kind = method or imported_class(found["method"], path)
+    config_class = imported_class(found["config class"], path) if method is None else getattr(method, "Config", None)
+    values = without_weights(found["config"])
+    config = configured(config_class, values) if config_class else types.SimpleNamespace(**values)
+    with torch.random.fork_rng(enabled=True), torch.device(where):
+        task = blank_task(found["task"])
+        rebuilt = kind.rebuilt(task, config)
+        for stage in range(1, len(rebuilt.stages)):
+            rebuilt.begin(stage)
+    refill(rebuilt, found["state"], path)
+    return Model(
+        rebuilt.to(where).to(memory_format=torch.channels_last).eval(), task, History(found["history"], found["seconds"])
+    )
+
+
+class Predictor(nn.Module):
+    "What `Model.module` gives: a method's logits, without the rest."
+
+    def __init__(self, method: Method, describe: networks.Describe | None, domain: int):
+        super().__init__()
+        self.method, self.domain = method, domain
+        self.layers = nn.Identity() if describe is None else describe.layers
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.method.logits(self.layers(images), self.domain).float()

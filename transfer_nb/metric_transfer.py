@@ -303,6 +303,8 @@ def warn_of_duplicates(similarity: Tensor, index: Tensor, labels: Tensor) -> Non
 def propagate(labelled: Tensor, labels: Tensor, unlabelled: Tensor, classes: int, config: Config) -> Pseudo:
     """Propagate labels (n,) of unit vectors (n,D) to unit vectors (u,D). ValueError for features that are not finite or have no
     direction, a class without a label, too few images for the neighbours or the eigenvectors."""
+    if classes < 2:
+        raise ValueError("there is one class only: nothing is to be propagated")
     for part, who in ((labelled, "labelled"), (unlabelled, "unlabelled")):
         check_features(part, who)
     class_means(labels, classes)  # a missing class is found before the graph is made

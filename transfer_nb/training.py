@@ -695,7 +695,13 @@ class Loop:
         self.enter(stage)
         progress = torch.full((), k / self.stages[stage], device=self.device)
         labelled, unlabelled = (sampler(self.done) for sampler in self.samplers)
-        for name, value in self.stepper(labelled, unlabelled, progress).items():
+        try:
+            losses = self.stepper(labelled, unlabelled, progress)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError("batch normalisation needs more than one image in a batch: raise batch_size") from error
+        for name, value in losses.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
         self.done += 1
 

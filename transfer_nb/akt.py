@@ -26,8 +26,8 @@ from .training import Batch, Evaluator, Model, Options, constant_of, descend, ma
 needs = self_taught.needs  # what the encoder has learned before, if anything
 
 # %% auto #0
-__all__ = ['needs', 'LAYERS', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'AKT', 'fit', 'arrays',
-           'accepted', 'reliability', 'extra_scores', 'grid_of']
+__all__ = ['needs', 'LAYERS', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'FourNetworks', 'AKT', 'fit',
+           'arrays', 'accepted', 'reliability', 'extra_scores', 'grid_of']
 
 # %% ../nbs/50_akt.ipynb #50000007
 def both_losses(judges: Mapping[str, Any], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -68,8 +68,8 @@ class Config(Learning):
     warm_up: float = constant_of(0.0, "share of the steps in which M learns alone: ours", least=0, below=0.5)
 
 # %% ../nbs/50_akt.ipynb #5000001a
-class AKT(Learner):
-    "The classifier M (`network`), the generator G of pseudo-labels, and two discriminators."
+class FourNetworks(Learner):
+    "The classifier M (`network`), the generator G of pseudo-labels, two discriminators; who reads what. No game is played yet."
 
     unsaved = ("early",)
     early: Tensor
@@ -114,6 +114,18 @@ class AKT(Learner):
         "The soft pseudo-labels (N, classes) of uint8 images, in evaluation mode and without augmentation."
         with training.evaluating(self), torch.no_grad():
             return torch.cat([pseudo_labels(self.reader(1)(part).logits, self.several) for part in images.split(500)])
+
+    def logits(self, images: Tensor, domain: int = 0) -> Tensor:
+        "uint8 (N,C,H,W) to (N, classes): M's, or with `domain` 1 G's."
+        return self.reader(domain)(images).logits.float()
+
+    def features(self, images: Tensor, domain: int = 0, layer: str = "features") -> Tensor:
+        "uint8 (N,C,H,W) to the last hidden layer (N, hidden) of M, or with `domain` 1 of G."
+        return self.reader(domain)(images).fc7.float()
+
+# %% ../nbs/50_akt.ipynb #5000001d
+class AKT(FourNetworks):
+    "Algorithm 1."
 
     def update_discriminators(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         "(a): minimise -(4), on features (b,D), (b,D) without a gradient."
@@ -172,14 +184,6 @@ class AKT(Learner):
         "A discriminator that has won, or is worse than a coin; pseudo-labels of nearly one class."
         found = discriminator_state(row["instance loss"]) if "instance loss" in row else {}
         return found | {"nearly all pseudo-labels are of one class": row.get("largest class", 0.0) > 0.9 and not self.several}
-
-    def logits(self, images: Tensor, domain: int = 0) -> Tensor:
-        "uint8 (N,C,H,W) to (N, classes): M's, or with `domain` 1 G's."
-        return self.reader(domain)(images).logits.float()
-
-    def features(self, images: Tensor, domain: int = 0, layer: str = "features") -> Tensor:
-        "uint8 (N,C,H,W) to the last hidden layer (N, hidden) of M, or with `domain` 1 of G."
-        return self.reader(domain)(images).fc7.float()
 
 # %% ../nbs/50_akt.ipynb #5000001b
 def fit(

@@ -185,7 +185,7 @@ OURS = (
     "Office-Caltech-10 stands in for Office-31: 10 of its 31 classes, at 32×32, without a pretrained network, and judged on the"
     " target's only images. Not comparable with the paper's columns"
 )
-NO_OFFICE = "needs Office-31 and an AlexNet pretrained on ImageNet, neither of which this package fetches"
+NO_OFFICE = "needs Office-31, which this package does not fetch; the paper's network is `torchvision/alexnet` here"
 GHIFARY = "The paper's row DANN is another method of the same name (Ghifary et al. 2014); this paper's is its last row"
 OFFICE_CELLS = [(row, k) for row, k in dann.TABLE2 if row in ("source_only", "dann")]  # the baselines are not run
 DANN_TABLE2 = Table(

@@ -623,7 +623,8 @@ def pick_stepper(options: Options, method: Method, device: torch.device) -> Eage
     "An eager step, or a captured one where that is asked for; ValueError if it is, and there is no GPU."
     if options.capture == "yes" and device.type != "cuda":
         raise ValueError("capture='yes' needs a CUDA device: leave capture='no'")
-    captured = options.capture == "yes" or options.capture == "auto" and device.type == "cuda" and method.capturable
+    tried = method.capturable and not any(isinstance(m, networks.Backbone) for m in method.modules())  # others not on a GPU yet
+    captured = options.capture == "yes" or options.capture == "auto" and device.type == "cuda" and tried
     stepper = Captured if captured else Eager
     return stepper(method, pick_precision(options.precision, device), device)
 

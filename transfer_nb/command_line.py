@@ -10,6 +10,7 @@ import dataclasses
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -420,6 +421,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="plain_letters")
+    warnings.formatwarning = lambda message, *_, **__: f"transfer_nb: {message}\n"  # without a place in the code
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="transfer_nb", args=argv)()
     except KeyboardInterrupt:

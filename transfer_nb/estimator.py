@@ -25,6 +25,8 @@ def as_pictures(x: Any) -> Tensor:
     """uint8 images (N,C,H,W) from images of any order, or from features (N,D), as bytes (N,1,D,4). ValueError for what is
     neither, or for features that are not finite."""
     array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    if array.ndim < 2 or 0 in array.shape:
+        raise ValueError(f"X: features must be (N,D), and images (N,C,H,W), with at least one row; not {array.shape}")
     if array.ndim != 2:
         return as_images(array, "X")
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
@@ -41,7 +43,7 @@ class TransferClassifier:
 
     method: str = "dann"
     set: dict[str, Any] | None = None
-    unlabelled: Any = None  # used by `fit` where it is given no X_unlabelled
+    unlabelled: Any = dataclasses.field(default=None, repr=False)  # used by `fit` where it is given no X_unlabelled
     domain: int = 1
     seed: int = 0
     device: str = "auto"
@@ -69,6 +71,10 @@ class TransferClassifier:
         if other is None:
             raise ValueError("an unlabelled set is needed: fit(X, y, X_unlabelled=...), or TransferClassifier(unlabelled=...)")
         self.classes_, ids = np.unique(np.asarray(y), return_inverse=True)
+        if len(ids) != len(X):
+            raise ValueError(f"X has {len(X)} rows, and y has {len(ids)}")
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has one class only, {self.classes_[0]!r}: there is nothing to tell apart")
         names, known, new = tuple(map(str, self.classes_)), as_pictures(X), as_pictures(other)
         pair = Domain("labelled", known, torch.from_numpy(ids.astype(np.int64)), names), Domain("unlabelled", new, None, names)
         if known.shape[1:] != new.shape[1:] and np.ndim(X) == 2:
@@ -89,6 +95,8 @@ class TransferClassifier:
         "Probabilities (N, classes), in the order of `classes_`. ValueError before `fit`."
         if not hasattr(self, "model_"):
             raise ValueError("call fit before predict")
+        if np.ndim(X) == 2 and np.shape(X)[1] != self.n_features_in_:
+            raise ValueError(f"X has {np.shape(X)[1]} features, and fit had {self.n_features_in_}")
         return self.model_.predict_proba(as_pictures(X), self.domain).numpy()
 
     def predict(self, X: Any) -> np.ndarray:

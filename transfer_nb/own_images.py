@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import domains, networks, runs, training
+from . import domains, networks, runs
 from .datasets import write_atomically
 from .domains import Domain, Task, image_files, look_up, make_task
 from .runs import SELECTOR, VALIDATOR, TaskEvaluator, method_module
+from .scores import ROWS
 from .training import Model, Options, load_model, overridden
 
 # %% auto #0
@@ -71,13 +72,16 @@ class Plan:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
 
 
-def configuration(name: str, plan: Plan) -> tuple[ModuleType, Any]:
-    "A recipe's method and its configuration."
+def configuration(name: str, plan: Plan, counts: tuple[int, int] = (10**6, 10**6)) -> tuple[ModuleType, Any]:
+    "A recipe's method and its configuration, whose batches are not larger than the `counts` of labelled and unlabelled images."
     _, method, constants = RECIPES[name]
     module, first = method_module(method), plan.steps // 2
     steps = {"source_steps": first, "target_steps": plan.steps - first} if method == "fan" else {"steps": plan.steps}
     network = {"network": plan.network, "pretrained": plan.pretrained} if plan.finetune else {"network": "frozen"}
-    batches = {"batch_size": plan.batch_size, "balanced_batches": plan.balanced}
+    known, other = (max(2, min(plan.batch_size, n)) for n in counts)
+    batches = {"batch_size": known, "balanced_batches": plan.balanced} | (
+        {"unlabelled_batch_size": other} if other < known else {}
+    )
     return module, overridden(module.Config(), constants | steps | network | batches)
 
 # %% ../nbs/70_own_images.ipynb #70000024
@@ -87,6 +91,10 @@ def read_folders(labelled: str | Path, unlabelled: str | Path, test: str | Path 
     task = make_task(labelled, unlabelled, test, name="photographs", shape=(3, side, side))
     if len(task.labelled.classes) < 2:
         raise ValueError(f"{labelled} has one class only, {task.labelled.classes[0]!r}: there is nothing to tell apart")
+    if len(task.unlabelled) < ROWS:
+        raise ValueError(
+            f"{unlabelled} has {len(task.unlabelled)} photographs, too few to compare methods by: give at least {ROWS}"
+        )
     inner = {p.name for p in Path(unlabelled).iterdir() if p.is_dir() and not p.name.startswith(".")}
     if other := sorted(inner - set(task.labelled.classes)):
         warnings.warn(
@@ -124,12 +132,18 @@ def train_all(
     for k, (name, seed) in enumerate(every, 1):
         path, checkpoint = (out / "models" / f"{name}-{seed}.{end}" for end in ("pt", "checkpoint"))
         if not path.exists():
-            module, config = configuration(name, plan)
+            module, config = configuration(name, plan, (len(task.labelled), len(task.unlabelled)))
             options = Options(device, n_evals=4, checkpoint=checkpoint, progress=sys.stderr.isatty())
             module.fit(task, config, seed, options, TaskEvaluator(task)).save(path)
             checkpoint.unlink(missing_ok=True)
         found[name, seed] = load_model(path, device=device)
-        say(f"[{k}/{len(every)}] {RECIPES[name][0]}, seed {seed}: {training.summary(found[name, seed].history.rows[-1])}")
+        last = found[name, seed].history.rows[-1]
+        say(
+            f"[{k}/{len(every)}] {RECIPES[name][0]}, seed {seed}: "
+            + (f"accuracy {last['accuracy']:.3f}" if "accuracy" in last else "trained")
+        )
+    if rest := len([*(out / "models").glob("*.pt")]) - len(found):
+        say(f"{rest} more models of this folder are not compared; name their methods and seeds to have them in the comparison")
     return found
 
 # %% ../nbs/70_own_images.ipynb #70000028
@@ -156,14 +170,17 @@ class Choice:
     seed: int
     seeds: int  # in so many of `of_seeds`, information maximisation chooses this method
     of_seeds: int
-    validators: tuple[str, ...]  # which choose it by their mean over seeds
+    validators: tuple[str, ...]  # the others that choose it by their mean over seeds
     of_validators: int
+    compared: bool = True  # whether there was more than one method
 
     def __str__(self) -> str:
-        others = ", ".join(self.validators) or "none"
+        who, agree = f"{RECIPES[self.method][0]}, seed {self.seed}", ", ".join(v.replace("_", " ") for v in self.validators)
+        if not self.compared:
+            return f"{who}, the only method that was trained"
         return (
-            f"{RECIPES[self.method][0]}, seed {self.seed}. Information maximisation chooses this method in {self.seeds} of"
-            f" {self.of_seeds} seeds; {len(self.validators)} of {self.of_validators} validators choose it ({others})"
+            f"{who}. Information maximisation chooses this method in {self.seeds} of {self.of_seeds} seeds; of the"
+            f" {self.of_validators} other validators, {len(self.validators)} choose it ({agree or 'none'})"
         )
 
 
@@ -174,9 +191,11 @@ def choose(table: Any) -> Choice:
     method = str(means[name].idxmax())
     best = table.loc[table.groupby("seed")[name].idxmax(), "method"]
     of = table[table["method"] == method]
-    known = [v for v in SHOWN if v in means]
+    known = [v for v in SHOWN if v in means and v != name and means[v].notna().all()]
     agree = tuple(v for v in known if means[v].idxmax() == method)
-    return Choice(method, int(of.loc[of[name].idxmax(), "seed"]), int((best == method).sum()), len(best), agree, len(known))
+    return Choice(
+        method, int(of.loc[of[name].idxmax(), "seed"]), int((best == method).sum()), len(best), agree, len(known), len(means) > 1
+    )
 
 # %% ../nbs/70_own_images.ipynb #70000031
 def few(domain: Domain, most: int) -> Domain:
@@ -184,7 +203,7 @@ def few(domain: Domain, most: int) -> Domain:
     return runs.some(domain, most)
 
 
-def feature_map(task: Task, before: Callable[[Tensor, int], Tensor], model: Model, most: int = 500) -> Any:
+def feature_map(task: Task, before: Callable[[Tensor, int], Tensor], model: Model, title: str, most: int = 500) -> Any:
     "t-SNE of both domains before (features of matched images and a domain) and after the training; None for too few images."
     from transfer_nb import figures
 
@@ -193,9 +212,9 @@ def feature_map(task: Task, before: Callable[[Tensor, int], Tensor], model: Mode
     perplexity = min(30.0, (len(ids) - 1) // 3)
     if perplexity < 3:
         return None
-    views = {"before: the backbone's features": before, "after: the model's features": lambda x, d: model.features(x, d)}
+    views = {"before: the backbone's features": before, f"after: {title}": lambda x, d: model.features(x, d)}
     places = lambda view: figures.tsne(torch.cat([view(d.images, i) for i, d in enumerate(pair)]), perplexity=perplexity)
-    panels = [(title, places(view), ids) for title, view in views.items()]
+    panels = [(name, places(view), ids) for name, view in views.items()]
     return figures.tsne_panels(panels, names=("labelled", "unlabelled"), size=4.0)
 
 
@@ -208,7 +227,7 @@ def extremes(images: Tensor, probability: Tensor, names: Sequence[str], truth: T
     shown = torch.cat([torch.cat([m[:each], m[each:][-each:]]) for m in ranked])
     return figures.cluster_grid(
         images[shown], predicted[shown], sure[shown], None if truth is None else truth[shown],
-        {c: c for c in range(len(names))}, names, columns=2 * each, heading="",
+        {c: c for c in range(len(names))}, names, columns=2 * each, heading="", size=1.0,
     )  # fmt: skip
 
 # %% ../nbs/70_own_images.ipynb #70000032
@@ -256,7 +275,7 @@ def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choi
     counts = probability.argmax(1).bincount(minlength=len(model.classes)).tolist()
     truth = photos.hidden_labels
     before = backbone_features(photos, task, plan)
-    embedding = feature_map(task, before, model)
+    embedding = feature_map(task, before, model, RECIPES[choice.method][0])
     named = ", ".join(f"{n} {name}" for name, n in zip(model.classes, counts))
     judged = "" if "accuracy" not in means else (
         f" Of the test images it names {means['accuracy'][RECIPES[choice.method][0]]:.1%} rightly (mean over seeds)."
@@ -268,8 +287,8 @@ def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choi
             f" unlabelled ones, named: {named}. Both sets are assumed to show the same classes: a photograph of anything else was"
             " given one of these names, too.")),
         ("The methods", means.round(3).to_html(border=0) + paragraph(
-            f"Means over {plan.seeds} seeds, at the last of {plan.steps} steps. All columns but the accuracy need no label of the"
-            " unlabelled photographs; higher is better.")),
+            f"Means over {plan.seeds} seed{'s' * (plan.seeds > 1)}, at the last of {plan.steps} steps. All columns but the"
+            " accuracy need no label of the unlabelled photographs; higher is better.")),
         ("Features, before and after", picture(embedding) if embedding else paragraph("Too few images for a map.")),
         ("The surest six and the least sure six of each class",
          picture(extremes(photos.unlabelled.images, probability, model.classes, truth)) + paragraph(
@@ -296,6 +315,9 @@ def adapt(
 
     started, folder = time.perf_counter(), Path(out)
     photos = read_folders(labelled, unlabelled, test, plan.side)
+    networks.encoder(
+        plan.network, photos.shape, plan.pretrained
+    )  # weights that cannot be had are found before anything is written
     check_folder(folder, photos, plan)
     known, other, classes = len(photos.labelled), len(photos.unlabelled), len(photos.labelled.classes)
     say(f"{known:,} labelled and {other:,} unlabelled photographs, {classes} classes")

@@ -49,7 +49,7 @@ __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE
            'evaluating', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
            'save', 'restore', 'pictures', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit',
            'versions', 'hardware', 'left_out', 'task_facts', 'cpu_state', 'save_model', 'read_model', 'blank_task',
-           'described_by', 'without_weights', 'imported_class', 'refill', 'load_model', 'Predictor']
+           'described_by', 'without_weights', 'imported_class', 'refill', 'known_networks', 'load_model', 'Predictor']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -202,7 +202,7 @@ class Method(nn.Module):
 
     def logits(self, images: Tensor, domain: int = 1) -> Tensor:
         "uint8 (N,C,H,W) to float (N, classes)."
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} makes features, and no classes: ask for features()")
 
     def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
         "What evaluators need of uint8 images (N,C,H,W); a method that can compute it in one pass should."
@@ -533,6 +533,7 @@ def constants(config: Any) -> list[dict[str, Any]]:
 def typed(name: str, value: Any, kind: Any) -> Any:
     "A value, or a text that stands for one, as a field of type `kind` has it; ValueError for another type."
     kinds, value = get_args(kind) if isinstance(kind, types.UnionType) else (kind,), plain_number(value)
+    value = networks.own(value) if isinstance(value, nn.Module) else value
     if isinstance(value, str) and (str not in kinds or value == "None" and types.NoneType in kinds):
         try:
             value = ast.literal_eval(value)
@@ -807,10 +808,19 @@ Images = Tensor | np.ndarray | Domain | str | Path | Sequence[str | Path]
 
 
 def pictures(images: Images, task: Task) -> Tensor:
-    """uint8 (N,C,H,W) from what a model can be asked about: a tensor or an array of images, one image, a folder, a list of files,
-    a domain. Three dimensions are one image where the task has three colours, and so has it. ValueError for anything else."""
+    """uint8 (N,C,H,W) from what a model can be asked about: a tensor or an array of images, one image, a folder, a file, files,
+    a domain. Three dimensions are one image where the task has three colours, and so has it. ValueError for anything else,
+    FileNotFoundError where there is no such file."""
     if isinstance(images, Domain):
         return images.images
+    if isinstance(images, str | Path) and not Path(images).is_dir():
+        if not Path(images).is_file():
+            raise FileNotFoundError(f"{images} is neither a file nor a folder")
+        images = [images]
+    if isinstance(images, Iterator):
+        images = list(images)
+    if hasattr(images, "convert"):  # a picture of Pillow's
+        images = np.asarray(images.convert("RGB" if task.image_shape[0] == 3 else "L"))[None]
     if isinstance(images, list | tuple) and not images:
         raise ValueError("images: the list is empty")
     if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
@@ -1094,6 +1104,22 @@ def refill(method: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         raise ValueError(f"{path} does not fit this version of its method, which differs in {', '.join(sorted(wrong)[:3])}")
 
 
+@contextlib.contextmanager
+def known_networks(found: Mapping[str, Any], network: nn.Module | None, path: Path) -> Iterator[None]:
+    "Inside, the names of a user's own networks in a saved model stand for `network`. ValueError where it is needed, and is None."
+    described, before = found["task"]["describe"], dict(networks.OWN)
+    names = [v for k, v in config_values(found["config"]).items() if k.endswith("network")]
+    own = [str(v) for v in (*names, described and described["network"]) if str(v).startswith("own-")]
+    if network is None and (unknown := [name for name in own if name not in before]):
+        raise ValueError(f"{path} was trained on a network of your own ({unknown[0]}): give it with network=")
+    networks.OWN.update({} if network is None else dict.fromkeys(own, network))
+    try:
+        yield
+    finally:
+        networks.OWN.clear()
+        networks.OWN.update(before)
+
+
 def load_model(
     path: str | Path, *, method: type[Method] | None = None, network: nn.Module | None = None, device: str = "auto"
 ) -> Model:
@@ -1101,17 +1127,11 @@ def load_model(
     a file that is not one, is cut off, or does not fit. Nothing in the file is run."""
     path, where = Path(path), pick_device(device)
     found = read_model(path)
-    named = {v for k, v in config_values(found["config"]).items() if k.endswith("network")}
-    named |= {found["task"]["describe"]["network"]} if found["task"]["describe"] else set()
-    for name in (str(name) for name in named if str(name).startswith("own-") and name not in networks.OWN):
-        if network is None:
-            raise ValueError(f"{path} was trained on a network of your own ({name}): give it with network=")
-        networks.OWN[name] = network
     kind = method or imported_class(found["method"], path)
     config_class = imported_class(found["config class"], path) if method is None else getattr(method, "Config", None)
     values = without_weights(found["config"])
     config = configured(config_class, values) if config_class else types.SimpleNamespace(**values)
-    with torch.random.fork_rng(enabled=True), torch.device(where):
+    with known_networks(found, network, path), torch.random.fork_rng(enabled=True), torch.device(where):
         task = blank_task(found["task"])
         rebuilt = kind.rebuilt(task, config)
         for stage in range(1, len(rebuilt.stages)):

@@ -388,8 +388,8 @@ class BenchCommand:
 class AdaptCommand:
     "Two folders of photographs, one labelled: a model, predictions, and a page that compares methods."
 
-    labelled: tyro.conf.Positional[Path]  # a folder for each class in it
-    unlabelled: tyro.conf.Positional[Path]  # any folder of photographs of the same classes
+    labelled: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="LABELLED")]  # a folder for each class in it
+    unlabelled: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="UNLABELLED")]  # photographs of the same classes
     out: Path  # where model.pt, predictions.csv, methods.csv and index.html go
     test: Path | None = None  # as LABELLED: unlabelled photographs whose classes are known, to judge by
     plan: Flat[Plan] = Plan()

@@ -56,7 +56,7 @@ class Plan:
     steps: int = 800  # of each training
     batch_size: int = 36  # images of each folder in a step
     balanced: bool = False  # draw all classes equally often
-    seeds: int = 3
+    seeds: int = 3  # trainings of each method
 
     def __post_init__(self) -> None:
         names = tuple(RECIPES) if self.method == ("all",) else self.method

@@ -26,17 +26,8 @@ from .domains import Task
 from .networks import KNOWN, bottleneck_parts, lenet, mlp_discriminator, reverse_gradient, upsampling_decoder
 from .runs import descriptors
 from .scores import linear_svm, svm_accuracy
-from transfer_nb.training import (
-    Batch,
-    Evaluator,
-    Method,
-    Model,
-    Options,
-    SharedConstants,
-    constant_of,
-    descend,
-    make_optimiser,
-)
+from .training import Batch, Evaluator, Method, Model, Options, SharedConstants
+from .training import constant_of, descend, make_optimiser
 
 P = ParamSpec("P")
 

@@ -16,17 +16,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from . import training
 from .alignment import check_same_classes, subspace_scores
 from .domains import Task
-from transfer_nb.networks import (
-    DANN_NETWORKS,
-    ENCODERS,
-    INITIALS,
-    MEANS,
-    Names,
-    Parts,
-    bottleneck_parts,
-    dann_network,
-    domain_means,
-)
+from .networks import DANN_NETWORKS, ENCODERS, INITIALS, MEANS, Names, Parts
+from .networks import bottleneck_parts, dann_network, domain_means
 from .networks import reverse_gradient
 from .runs import descriptors, feature_arrays
 from .scores import linear_svm, svm_accuracy

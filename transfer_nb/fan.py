@@ -21,18 +21,8 @@ from .alignment import check_same_classes, discriminator_loss, discriminator_sta
 from .domains import Task
 from .networks import Floats, Stack, dcgan_decoder, lenet, mlp_discriminator, resnet50_encoder, upsampling_decoder
 from .runs import Arrays, feature_arrays, picked
-from transfer_nb.training import (
-    SCHEDULES,
-    Batch,
-    Evaluator,
-    History,
-    Method,
-    Model,
-    Options,
-    SharedConstants,
-    constant_of,
-    descend,
-)
+from .training import SCHEDULES, Batch, Evaluator, History, Method, Model, Options, SharedConstants
+from .training import constant_of, descend
 from .training import make_optimiser, set_lr
 
 # %% auto #0

@@ -24,14 +24,14 @@ from torch import Tensor
 
 from . import domains, networks, runs
 from .datasets import write_atomically
-from .domains import Domain, Task, image_files, look_up, make_task
+from .domains import Task, image_files, look_up, make_task
 from .runs import SELECTOR, VALIDATOR, TaskEvaluator, method_module
 from .scores import ROWS
 from .training import Model, Options, load_model, overridden
 
 # %% auto #0
 __all__ = ['RECIPES', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all', 'compared',
-           'Choice', 'choose', 'few', 'feature_map', 'extremes', 'picture', 'page', 'Adapted', 'describe_page',
+           'Choice', 'choose', 'feature_map', 'extremes', 'picture', 'page', 'Adapted', 'describe_page',
            'backbone_features', 'adapt']
 
 # %% ../nbs/70_own_images.ipynb #70000021
@@ -110,12 +110,8 @@ def read_folders(labelled: str | Path, unlabelled: str | Path, test: str | Path 
 def check_folder(out: Path, task: Task, plan: Plan) -> None:
     "Begin the folder `out`, or go on in it. ValueError if it is of other photographs or settings; OSError if it is not writable."
     out.mkdir(parents=True, exist_ok=True)
-    said = {
-        "data": runs.content(task),
-        **dataclasses.asdict(plan),
-        "method": "",
-        "seeds": 0,
-    }  # more of these may be asked for later
+    more = {"method": "", "seeds": 0}  # other methods and more seeds may be asked for later
+    said = {"data": runs.content(task), **dataclasses.asdict(plan), **more}
     path = out / "adapt.json"
     if path.exists() and (found := json.loads(path.read_text(encoding="utf-8"))) != said:
         differ = ", ".join(k for k in said if found.get(k) != said[k])
@@ -198,16 +194,11 @@ def choose(table: Any) -> Choice:
     )
 
 # %% ../nbs/70_own_images.ipynb #70000031
-def few(domain: Domain, most: int) -> Domain:
-    "At most `most` images, always the same random ones."
-    return runs.some(domain, most)
-
-
 def feature_map(task: Task, before: Callable[[Tensor, int], Tensor], model: Model, title: str, most: int = 500) -> Any:
     "t-SNE of both domains before (features of matched images and a domain) and after the training; None for too few images."
     from transfer_nb import figures
 
-    pair = [few(d, most) for d in (task.labelled, task.unlabelled)]
+    pair = [runs.some(d, most) for d in (task.labelled, task.unlabelled)]
     ids = np.concatenate([np.full(len(d), i) for i, d in enumerate(pair)])
     perplexity = min(30.0, (len(ids) - 1) // 3)
     if perplexity < 3:
@@ -315,9 +306,7 @@ def adapt(
 
     started, folder = time.perf_counter(), Path(out)
     photos = read_folders(labelled, unlabelled, test, plan.side)
-    networks.encoder(
-        plan.network, photos.shape, plan.pretrained
-    )  # weights that cannot be had are found before anything is written
+    networks.encoder(plan.network, photos.shape, plan.pretrained)  # missing weights are found before anything is written
     check_folder(folder, photos, plan)
     known, other, classes = len(photos.labelled), len(photos.unlabelled), len(photos.labelled.classes)
     say(f"{known:,} labelled and {other:,} unlabelled photographs, {classes} classes")

@@ -39,6 +39,7 @@ ENGINE_ROOM = "domains augment synthetic datasets networks training scores figur
 HARNESS = {"runs", "experiments"}
 KINDS = {"clustering"}  # the name of a kind of task is the name of a family, too
 HEAVY = ["pandas", "matplotlib", "sklearn", "openTSNE", "fastcore"]
+SCIKIT_LEARNS = "estimator"  # the one module that is for scikit-learn, and may import it
 PACKAGE_OF = {"sklearn": "scikit-learn", "PIL": "pillow"}
 
 
@@ -257,6 +258,24 @@ def one_title() -> list[str]:
     return wrong
 
 
+def teaches() -> list[str]:
+    """each notebook says what it takes, gives and assumes, what to remember, and the answers of its exercises"""
+    wrong = []
+    for path in notebook_paths():
+        if path.name == "index.ipynb":
+            continue
+        text = [c["source"] for c in cells_of(path) if c["cell_type"] == "markdown"]
+        opening = " ".join(text[0].split())
+        wrong += [f"{path.name} does not say {what!r}" for what in ("Takes: ", "After it you ") if what not in opening]
+        wrong += [f"{path.name} does not say what it assumes"] * (not re.search("assumes|Needs: ", opening))
+        wrong += [f"{path.name} has nothing to remember"] * (not any("## What to remember" in x for x in text))
+        items = re.split(r"\n(?=\d+\. )", text[-1].partition("## Exercises")[2])[1:]
+        wrong += [f"{path.name} has no exercise at its end"] * (not items)
+        whole = re.compile(r"\d+\. \([^)]*(second|minute|hour|day).*\*Right: .*", re.DOTALL)
+        wrong += [f"{path.name}: no time, or no right answer: {x[:60]}" for x in items if not whole.match(x)]
+    return wrong
+
+
 def pages_built() -> list[str]:
     """the HTML pages can be made, without a warning"""
     return report(sys.executable, ROOT / "tools/docs.py")
@@ -343,7 +362,7 @@ def harness_neutral() -> list[str]:
 
 def imports_light() -> list[str]:
     """importing the modules loads no library for tables, figures or notebooks"""
-    names = ", ".join(f"{LIB.name}.{p.stem}" for p in modules()) or LIB.name
+    names = ", ".join(f"{LIB.name}.{p.stem}" for p in modules() if p.stem != SCIKIT_LEARNS) or LIB.name
     status, text = tool(sys.executable, "-c", f"import sys, {names}\nprint(*(m for m in {HEAVY} if m in sys.modules))")
     if status:
         return text.strip().splitlines()[-3:]
@@ -418,6 +437,7 @@ CHECKS: dict[Callable[[], list[str]], str] = {
     links_resolve: "targets are relative to the page; anchors are headings in small letters, joined by hyphens",
     readme_in_sync: SYNC,
     one_title: "a second title is an entry of its own in the pages' contents; two numbers in one display are an error in MathJax",
+    teaches: "the first cell and the last one: see any notebook; an exercise is `(5 minutes) ... *Right: ...*`",
     pages_built: "Sphinx says what it could not read",
     settings_sane: "settings.ini is the one place for name, version, dependencies and commands",
     imports_allowed: "add the requirement, or move what is shared down: two papers share a family notebook",

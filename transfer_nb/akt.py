@@ -137,10 +137,11 @@ class AKT(FourNetworks):
     def update_generator(self, real: Tensor, fake: Tensor) -> Tensor:
         "(b): minimise (5), or the squared distance of features (b,D), (b,D)."
         c = self.config
-        adversarial = c.alignment == "adversarial"
         judges: Any = self.judges
-        distance = lambda: (fake - real).square().mean()
-        loss = generator_loss(judges, fake, c.instance, c.group, c.saturating) if adversarial else distance()
+        if c.alignment == "adversarial":
+            loss = generator_loss(judges, fake, c.instance, c.group, c.saturating)
+        else:
+            loss = (fake - real).square().mean()
         descend(self.optimisers[1], loss)
         return loss
 
@@ -198,7 +199,7 @@ def fit(
     def akt(seen: Task, config: Config) -> AKT:
         return AKT(seen, config, first)
 
-    return training.fit(akt, task, config, seed, options, evaluator or training.test_accuracy(task))
+    return training.fit(akt, task, config, seed, options, evaluator or training.test_accuracy(task), first)
 
 # %% ../nbs/50_akt.ipynb #50000023
 MOMENTS = ("early", "in the middle", "at the end")
@@ -215,7 +216,8 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
     classes = range(said.shape[2])
     given = said > 0.5 if method.several else torch.nn.functional.one_hot(said.argmax(2), said.shape[2]).bool()
     ranked = said if method.several else said * given  # of several classes at once, an image may be the surest for each
-    best = {(m, c): ranked[m, :, c].topk(each) for m in range(3) for c in classes}
+    most = min(each, ranked.shape[1])
+    best = {(m, c): ranked[m, :, c].topk(most) for m in range(3) for c in classes}
     kept = [(m, c, i, p) for (m, c), top in best.items() for p, i in zip(top.values.tolist(), top.indices.tolist()) if p > 0]
     at = torch.tensor([i for _, _, i, _ in kept], dtype=torch.int64)
     labels = task.labelled.labels

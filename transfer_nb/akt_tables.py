@@ -16,28 +16,31 @@ from .runs import Records
 # %% auto #0
 __all__ = ['NO_ALIGNMENT', 'ROWS', 'SMALL', 'SMALL_NOTE', 'CPU', 'CPU_PHOTOS', 'CPU_NOTE', 'SHORT', 'SHORT_NOTE', 'COLUMNS',
            'PAPER', 'REPORTED', 'EVERY', 'GREY', 'AKT_TABLE1', 'MAP', 'SEVERAL', 'TILES', 'AKT_TABLE2', 'NETWORKS',
-           'AKT_TABLE6', 'TABLES', 'rival', 'all_methods', 'akt_figures']
+           'AKT_TABLE6', 'TABLES', 'rival', 'after', 'all_methods', 'akt_figures']
 
 # %% ../nbs/51_akt_results.ipynb #51000005
-def rival(id: str, label: str, ours: bool = False, note: str = "", variant: str = "", **changes: Any) -> Row:
-    "A row of `self_taught`; with `start` None where nothing else is said of it."
-    starts = any(name.startswith("start") for name in changes)
-    overrides: dict[str, Any] = {name.replace("__", "."): value for name, value in changes.items()}
-    overrides |= {} if starts else {"start": None}
-    return Row(id, label, overrides, variant, "self_taught", ours=ours, note=note)
+def rival(id: str, label: str, changes: dict[str, Any] | None = None, variant: str = "", **more: Any) -> Row:
+    "A row of `self_taught`, without a pretext, if `changes` say nothing else. `more`: of the row."
+    return Row(id, label, changes or {"start": None}, variant, "self_taught", **more)
+
+
+def after(name: str) -> dict[str, Any]:
+    "What makes a rival start from a pretext."
+    return {"start.pretext": name}
 
 
 NO_ALIGNMENT = {"alignment": "none", "hard": True}
 ROWS = (
     rival("scratch", "Scratch"),
-    rival("finetuning", "Finetuning (true labels)", variant="self_taught.source_labelled", start__pretext="classification"),
-    rival("joint", "Joint training (true labels)", variant="self_taught.source_labelled", baseline="joint"),
-    rival("pseudo_labels", "Pseudo-labels", baseline="pseudo_labels"),
-    rival("random", "Random network", start__pretext="random_clusters", note="Random network: 100 clusters; no number is given"),
-    rival("jigsaw", "Jigsaw", start__pretext="jigsaw"),
-    rival("colorization", "Colorization", start__pretext="colorization"),
-    rival("split_brain", "Split-brain", start__pretext="split_brain"),
-    rival("rotation", "Rotation", ours=True, start__pretext="rotation"),
+    rival("finetuning", "Finetuning (true labels)", after("classification"), "self_taught.source_labelled"),
+    rival("joint", "Joint training (true labels)", {"baseline": "joint", "start": None}, "self_taught.source_labelled"),
+    rival("pseudo_labels", "Pseudo-labels", {"baseline": "pseudo_labels", "start": None},
+          note="Pseudo-labels are soft, as AKT's are"),
+    rival("random", "Random network", after("random_clusters"), note="Random network: 100 clusters; no number is given"),
+    rival("jigsaw", "Jigsaw", after("jigsaw")),
+    rival("colorization", "Colorization", after("colorization")),
+    rival("split_brain", "Split-brain", after("split_brain")),
+    rival("rotation", "Rotation", after("rotation"), ours=True),
     Row("akt_instance", "AKT, only D_I", {"group": 0.0}),
     Row("akt", "AKT, D_I and D_G"),
     Row("none", "… without alignment (5.1), hard labels", NO_ALIGNMENT),

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ParamSpec
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, normalize, softplus
 
-from . import datasets, scores, training
+from . import scores, training
 from .augment import random_affine, uniform
 from .domains import Task
 from .networks import KNOWN, bottleneck_parts, lenet, mlp_discriminator, reverse_gradient, upsampling_decoder
@@ -32,16 +28,13 @@ from .training import constant_of, descend, make_optimiser
 P = ParamSpec("P")
 
 # %% auto #0
-__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'COMPARED', 'CLASSIFIERS', 'Described', 'PUBLISHED_SA', 'BASELINES', 'DRAWING',
-           'FEATURES', 'BOTTLENECK', 'AS_ADDA', 'BUDGETS', 'principal_directions', 'standardise', 'subspace_alignment',
-           'alignment_curve', 'standardised_accuracy', 'subspace_scores', 'nearest_accuracy', 'kernel_svm_accuracy',
-           'drawn_per_class', 'normalised_histograms', 'aligned_accuracies', 'office_caltech_table',
-           'office_caltech_features', 'record_office_caltech', 'discriminator_loss', 'fooling_loss',
-           'discriminator_state', 'check_same_classes', 'Config', 'adam', 'unit_pixels', 'SharedNetwork', 'Baseline',
-           'fit', 'in_full', 'linear', 'gaussians', 'mean_squared_distance', 'mean_of_pairs', 'mmd2', 'DDC',
-           'BiasedDDC', 'covariance', 'coral_loss', 'CORAL', 'RevGrad', 'confusion_loss', 'Confusion', 'ADDA', 'moved',
-           'DRCN', 'difference_loss', 'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN', 'paper_config',
-           'discrepancies']
+__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'BASELINES', 'DRAWING', 'FEATURES', 'BOTTLENECK', 'AS_ADDA', 'BUDGETS',
+           'principal_directions', 'standardise', 'subspace_alignment', 'alignment_curve', 'standardised_accuracy',
+           'subspace_scores', 'discriminator_loss', 'fooling_loss', 'discriminator_state', 'check_same_classes',
+           'Config', 'adam', 'unit_pixels', 'SharedNetwork', 'Baseline', 'fit', 'in_full', 'linear', 'gaussians',
+           'mean_squared_distance', 'mean_of_pairs', 'mmd2', 'DDC', 'BiasedDDC', 'covariance', 'coral_loss', 'CORAL',
+           'RevGrad', 'confusion_loss', 'Confusion', 'ADDA', 'moved', 'DRCN', 'difference_loss',
+           'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN', 'paper_config', 'discrepancies']
 
 # %% ../nbs/12_alignment.ipynb #1a62a45e
 def principal_directions(features: Tensor, d: int) -> Tensor:
@@ -107,100 +100,8 @@ def subspace_scores(model: Model, task: Task) -> dict[str, float | tuple[float, 
     picks = curve[-1]["target"], chosen["target"], max(r["target"] for r in curve)
     return {"accuracy_sa": picks, "accuracy_standardised": standardised_accuracy(source, labels, target, test)}
 
-# %% ../nbs/12_alignment.ipynb #5f588c41
+# %% ../nbs/12_alignment.ipynb #12c00001
 OFFICE_CALTECH = ("amazon", "caltech", "dslr", "webcam")
-COMPARED = [  # classifier; the source's directions from the drawn images, from all of the source, or no alignment
-    ("nn", "none"), ("nn", "drawn"), ("nn", "whole"), ("svm", "none"), ("svm", "whole"),
-]  # fmt: skip
-
-
-def nearest_accuracy(source: Tensor, labels: Tensor, target: Tensor, truth: Tensor) -> float:
-    "Accuracy on (M,D) of the label of the nearest of (N,D)."
-    return (labels[torch.cdist(target, source).argmin(1)] == truth).double().mean().item()
-
-
-def kernel_svm_accuracy(source: Tensor, labels: Tensor, target: Tensor, truth: Tensor) -> float:
-    "Accuracy of a linear SVM; C, a power of ten from 10⁻⁴ to 10, by two-fold cross-validation on the source."
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.svm import SVC
-
-    search = GridSearchCV(SVC(kernel="linear"), {"C": [10.0**k for k in range(-4, 2)]}, cv=2)
-    return float((search.fit(source.numpy(), labels.numpy()).predict(target.numpy()) == truth.numpy()).mean())
-
-
-CLASSIFIERS = {"nn": nearest_accuracy, "svm": kernel_svm_accuracy}
-
-
-def drawn_per_class(labels: Tensor, n: int, seed: int) -> Tensor:
-    "Indices of `n` random items of each class (of all, where there are fewer)."
-    generator = torch.Generator().manual_seed(seed)
-    members = [torch.where(labels == c)[0] for c in labels.unique()]
-    return torch.cat([m[torch.randperm(len(m), generator=generator)[:n]] for m in members])
-
-
-def normalised_histograms(counts: Tensor) -> Tensor:
-    "Histograms (N,D), each divided by its sum; then each column standardised."
-    return standardise(counts / counts.sum(1, keepdim=True))
-
-# %% ../nbs/12_alignment.ipynb #19d55e66
-Described = Mapping[str, tuple[Tensor, Tensor]]  # name of a domain: features (N,D), labels (N,)
-
-
-def aligned_accuracies(
-    source: tuple[Tensor, Tensor], target: tuple[Tensor, Tensor], whole: tuple[Tensor, Tensor], n: int, seed: int
-) -> list[float]:
-    "`COMPARED` on one draw of `n` images of each class; `whole` are the directions (D,d) of the two domains."
-    i, (p_s, p_t) = drawn_per_class(source[1], n, seed), whole
-    x, y = source[0][i], source[1][i]
-    seen = {"none": (x, target[0])}
-    for protocol, p in (("drawn", principal_directions(x, p_s.shape[1])), ("whole", p_s)):
-        seen[protocol] = (x @ p @ (p.T @ p_t), target[0] @ p_t)
-    return [CLASSIFIERS[classifier](seen[p][0], y, seen[p][1], target[1]) for classifier, p in COMPARED]
-
-
-def office_caltech_table(domains: Described, trials: int = 20, d: int = 80, fewer: str = "dslr") -> list[dict[str, Any]]:
-    "Each ordered pair of domains, and each of `COMPARED`: mean and deviation of the accuracy over `trials` draws."
-    directions = {name: principal_directions(x, d) for name, (x, _) in domains.items()}
-    rows = []
-    for s, t in itertools.permutations(domains, 2):
-        n, whole = 8 if s == fewer else 20, (directions[s], directions[t])
-        found = np.array([aligned_accuracies(domains[s], domains[t], whole, n, seed) for seed in range(trials)])
-        for (classifier, protocol), mean, sd in zip(COMPARED, found.mean(0), found.std(0), strict=True):
-            rows.append({"source": s, "target": t, "classifier": classifier, "protocol": protocol, "trials": trials,
-                         "mean": round(float(mean), 4), "sd": round(float(sd), 4)})  # fmt: skip
-    return rows
-
-# %% ../nbs/12_alignment.ipynb #8b405f58
-def office_caltech_features(folder: str | Path | None = None) -> Described:
-    "Prepared SURF histograms and labels of the four domains. FileNotFoundError, saying what to do, if they are not there."
-    path = Path(folder or os.environ.get("TRANSFER_NB_DATA") or ".") / "office_caltech10.npz"
-    if not path.exists():
-        raise FileNotFoundError(
-            "office_caltech10.npz, with arrays surf_NAME and y_NAME for NAME in "
-            f"{', '.join(OFFICE_CALTECH)}, is not in the folder: name its folder in TRANSFER_NB_DATA"
-        )
-    arrays = np.load(path)
-    counts = {n: torch.from_numpy(arrays[f"surf_{n}"].astype(np.float32)) for n in OFFICE_CALTECH}
-    return {n: (normalised_histograms(x), torch.from_numpy(arrays[f"y_{n}"].astype(np.int64))) for n, x in counts.items()}
-
-
-def record_office_caltech(path: Path, folder: str | Path | None = None, trials: int = 20) -> None:
-    "Compute `office_caltech_table` from the features in `folder`, and write it to `path`."
-    import pandas as pd
-
-    table = pd.DataFrame(office_caltech_table(office_caltech_features(folder), trials))
-    datasets.write_atomically(path, lambda p: table.to_csv(p, index=False))
-
-# %% ../nbs/12_alignment.ipynb #53ecfeb8
-# In percent, over 10 draws: none, its deviation, drawn, its deviation ("NA" and "SA" of the README)
-PUBLISHED_SA = {
-    ("amazon", "caltech"): (22.3, 2.4, 34.1, 1.4), ("amazon", "dslr"): (23.6, 2.4, 31.8, 3.6),
-    ("amazon", "webcam"): (23.2, 1.8, 29.4, 3.2), ("caltech", "amazon"): (21.4, 2.5, 35.5, 2.3),
-    ("caltech", "dslr"): (22.5, 2.2, 35.2, 4.2), ("caltech", "webcam"): (21.5, 3.5, 30.3, 4.7),
-    ("dslr", "amazon"): (27.3, 1.3, 32.9, 0.9), ("dslr", "caltech"): (24.3, 1.3, 30.9, 1.0),
-    ("dslr", "webcam"): (52.4, 2.3, 79.6, 2.2), ("webcam", "amazon"): (22.9, 0.8, 32.6, 2.9),
-    ("webcam", "caltech"): (19.0, 0.8, 29.4, 1.3), ("webcam", "dslr"): (52.1, 2.7, 82.7, 2.5),
-}  # fmt: skip
 
 # %% ../nbs/12_alignment.ipynb #72754717
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -111,6 +111,8 @@ def rehearsal(task: Task, new: int = 2) -> Task:
 class Clusterer(Method):
     "A pretrained encoder with an output for each cluster. Those that derive from it say what they minimise."
 
+    clusters = True
+
     def __init__(self, seen: Task, config: Any, start: Start):
         super().__init__()
         self.config, self.k, self.width = config, len(start.centres), start.network.width
@@ -464,7 +466,7 @@ def fit(
     def clusterer(seen: Task, config: Config) -> Clusterer:
         return BASELINES[config.baseline](seen, config, start)
 
-    return training.fit(clusterer, task, config, seed, options, evaluator or (lambda method, step: {}))
+    return training.fit(clusterer, task, config, seed, options, evaluator or (lambda method, step: {}), pretrained)
 
 # %% ../nbs/42_clustering.ipynb #42000048
 def arrays(model: Model, task: Task, most: int = 500, each: int = 12) -> Arrays:

@@ -127,10 +127,12 @@ TABLE1_PRESETS = {
     "paper": Preset(
         "full", ("mnist-mnistm", "synsigns-gtsrb", "synnumbers-svhn10k", "svhn10k-mnist", "mnist-svhn10k"),
         ("source_only", "standardised", "sa", "dann", "train_on_target"),
+        also=("dann_means", "source_only_shares", "dann_shares"),
         note="paper: full sets; the paper does not say how many steps it trains",
     ),
     "best": Preset(
         "full", ("mnist-mnistm",), ("source_only_modern", "modern", "modern_no_reversal", "modern_no_consistency"),
+        also=("source_only", "dann", "train_on_target"),
         note="best: the modern recipe of 13_dann_modern, which repaints the source, and has a teacher",
     ),
 }  # fmt: skip
@@ -219,7 +221,7 @@ def one_half(task: Task) -> Task:
     halves: dict[str, Any] = dict(labelled=train, unlabelled=train.without_labels(), hidden_labels=None, test=test)
     return described(dataclasses.replace(task, name=task.name + "+half", labelled_test=None, **halves))
 
-
+# %% ../nbs/11_dann_results.ipynb #11c00005
 PAIRS = tuple(f"{a}-{b}" for a, b in itertools.permutations(alignment.OFFICE_CALTECH, 2))
 FROZEN = {"network": "frozen"}
 FAN_EARLIER = {"discriminator_lr": 1e-3, "schedule": "linear", "dropout": 0.0}  # `fan.EARLIER`

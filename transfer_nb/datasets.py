@@ -33,7 +33,7 @@ __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'GTSRB_CLASSES', 'Prepared', 'GREY28',
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked',
            'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'write_atomically',
            'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full',
-           'four_in_one', 'synthetic_full', 'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where',
+           'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where',
            'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
@@ -80,7 +80,8 @@ def sha256(path: Path) -> str:
 def expected_sum(path: Path) -> str | None:
     "The sum that `path` should have: from `path`.sha256 beside it, else from the table above, else None."
     beside = path.with_name(path.name + ".sha256")
-    return beside.read_text().split()[0] if beside.is_file() else SHA256.get(path.name)
+    written = beside.read_text().split() if beside.is_file() else []
+    return written[0].lower() if written else SHA256.get(path.name)
 
 
 def checked(path: Path) -> Path:
@@ -458,6 +459,16 @@ def _fingerprint(name: str) -> str:
     return hashlib.sha256(x.cpu().numpy().tobytes() + y.cpu().numpy().tobytes()).hexdigest()[:8]
 
 
+def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
+    "Our SYN NUMBERS or SYN SIGNS: from a prepared file, else rendered once and kept in the cache."
+    file = f"{name}_{split}_{_fingerprint(name)}.npz"
+    if (path := find_file([file], data)) is None:
+        x, y = _render(name, split)
+        arrays = {f"x_{split}": x.cpu().permute(0, 2, 3, 1).contiguous().numpy(), f"y_{split}": y.cpu().numpy()}
+        path = save_prepared(cache_dir() / file, arrays)
+    return replace(read_npz(path, split), classes=DIGITS if name == "synnumbers" else GTSRB_CLASSES)
+
+# %% ../nbs/05_datasets.ipynb #05c00002
 def four_in_one(name: str, split: str, data: str | Path | None = None, size: str = "full") -> Arrays:
     "Each four images of a set, in a random order that is always the same, as one of twice the side, with all their classes."
     one = SAMPLES[name](split) if size == "sample" else read_full(name, split, data)
@@ -470,16 +481,6 @@ def four_in_one(name: str, split: str, data: str | Path | None = None, size: str
 
 
 SAMPLES["mnist_tiles"] = lambda split: four_in_one("mnist", split, size="sample")
-
-
-def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
-    "Our SYN NUMBERS or SYN SIGNS: from a prepared file, else rendered once and kept in the cache."
-    file = f"{name}_{split}_{_fingerprint(name)}.npz"
-    if (path := find_file([file], data)) is None:
-        x, y = _render(name, split)
-        arrays = {f"x_{split}": x.cpu().permute(0, 2, 3, 1).contiguous().numpy(), f"y_{split}": y.cpu().numpy()}
-        path = save_prepared(cache_dir() / file, arrays)
-    return replace(read_npz(path, split), classes=DIGITS if name == "synnumbers" else GTSRB_CLASSES)
 
 # %% ../nbs/05_datasets.ipynb #62cfb3be
 @dataclass(frozen=True)

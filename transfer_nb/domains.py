@@ -97,6 +97,7 @@ class Domain:
     groups: Tensor | None = None  # photo, track or drawer of each image: a split must not cut through one
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(map(str, self.classes)))  # numpy's texts, too
         check_domain(self)
 
     def __len__(self) -> int:
@@ -236,7 +237,7 @@ def need_one_class(d: Domain, what: str) -> None:
 
 def check_shape(shape: Any, who: str = "shape") -> None:
     "ValueError unless `shape` is (C, H, W) with C 1 or 3."
-    if len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
+    if np.ndim(shape) != 1 or len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
         raise ValueError(f"{who}: shape must be (channels, height, width) with 1 or 3 channels, not {shape}")
 
 
@@ -327,6 +328,8 @@ class Task:
 
     def __post_init__(self) -> None:
         check_task(self)
+        object.__setattr__(self, "shape", tuple(map(int, self.shape)))  # numpy's numbers, too
+        object.__setattr__(self, "test_domain", int(self.test_domain))
         for role, part in match_classes(self).items():
             object.__setattr__(self, role, part)
         object.__setattr__(self, "kind", kind_of(self))
@@ -336,7 +339,8 @@ class Task:
 
     def visible(self) -> Task:
         "What a method may see: neither the test set nor the hidden labels."
-        return replace(self, test=None, hidden_labels=None, kind=str(self.kind))
+        unlabelled = replace(self.unlabelled, groups=None)  # a track or a drawer of the target says much about its class
+        return replace(self, unlabelled=unlabelled, test=None, hidden_labels=None, kind=str(self.kind))
 
     def matched(self, images: Tensor) -> Tensor:
         "uint8 images (N,C,H,W) brought to this task's shape, on their own device."
@@ -662,7 +666,9 @@ def folder(
     fits = loose is None and (classes is None or found <= set(classes))
     if labelled is False or not (labelled or fits):
         return Domain(root.name, read_images(files, shape, resize, store), None, tuple(classes or ()))
-    empty = sorted(d.name for d in root.iterdir() if d.is_dir() and d.name not in found and not d.name.startswith("."))
+    empty = (labelled or classes is None) and sorted(
+        d.name for d in root.iterdir() if d.is_dir() and d.name not in found and not d.name.startswith(".")
+    )
     if empty:
         raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
     ids, names = as_labels([q[0] for q in parts], classes, str(root))
@@ -681,11 +687,13 @@ def as_domain(
     resize: str = "stretch",
     labelled: bool | None = None,
 ) -> Domain:
-    "A domain from a Domain, a pair (images, labels), images alone, or a folder."
+    "A domain from a Domain, a pair (images, labels), images alone, a folder, or a list of files."
     if isinstance(x, Domain):
         return x
     if isinstance(x, (str, Path)):
         return folder(x, shape, classes, labelled=labelled, resize=resize)
+    if isinstance(x, list) and x and all(isinstance(p, str | Path) for p in x):
+        return Domain(name, read_images([Path(p) for p in x], shape, resize), None, tuple(classes or ()))
     if not isinstance(x, tuple):
         return Domain(name, as_images(x, name), None, tuple(classes or ()))
     if len(x) != 2:
@@ -718,15 +726,18 @@ def make_task(
     folder. Labels of `unlabelled` go to `hidden_labels`. Classes are matched by name, as `Task` says; test images that are among
     the labelled ones are taken out. `test_domain`: which domain the test set is like, 1 the unlabelled, 0 the labelled one.
     ValueError: sizes differ and no `shape` is given, a class has no image, no test image is left."""
+    classes = None if classes is None else [str(c) for c in classes]
+    if shape is not None:
+        check_shape(shape, name)
     lab = as_domain(labelled, "labelled", classes, shape, resize=resize, labelled=True)
     _need_labels(lab, "the labelled argument")
     if classes:
         lab = by_name(lab, classes)
     if absent := sorted(set(lab.classes) - set(present(lab)), key=lab.classes.index):
         hint = " (labels count from 0: subtract 1, if yours count from 1)" if absent == ["0"] else ""
-        raise ValueError(
-            f"{name}: no labelled image of class {', '.join(map(repr, absent))}; label one, or leave the class out{hint}"
-        )
+        hint = " (labels count from 0; give other numbers as text, to have them as names)" if len(absent) > 5 else hint
+        which = ", ".join(map(repr, absent[:5])) + ", …" * (len(absent) > 5)
+        raise ValueError(f"{name}: no labelled image of class {which}; label one, or leave the class out{hint}")
     unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, resize=resize)
     held = None if test is None else as_domain(test, "test", lab.classes, shape, resize=resize, labelled=True)
     roles = {"labelled": lab, "unlabelled": unl} | ({} if held is None else {"test": held})

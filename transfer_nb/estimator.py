@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .domains import Domain, Task, as_images, common_shape
@@ -18,7 +20,7 @@ from .runs import method_module
 from .training import Model, Options, overridden
 
 # %% auto #0
-__all__ = ['as_pictures', 'TransferClassifier']
+__all__ = ['as_pictures', 'two_sets', 'TransferClassifier']
 
 # %% ../nbs/71_estimator.ipynb #71000006
 def as_pictures(x: Any) -> Tensor:
@@ -36,34 +38,27 @@ def as_pictures(x: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.float32)).view(torch.uint8).reshape(len(array), 1, -1, 4)
 
 # %% ../nbs/71_estimator.ipynb #71000009
-@dataclass(eq=False)
-class TransferClassifier:
+def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...]) -> Task:
+    "A task of labelled X with class ids (N,), and unlabelled `other`. ValueError where features differ in number."
+    known, new = as_pictures(X), as_pictures(other)
+    if known.shape[1:] != new.shape[1:] and np.ndim(X) == 2:
+        raise ValueError(f"X has {known.shape[2]} features and X_unlabelled {new.shape[2]}: both need the same")
+    labelled = Domain("labelled", known, torch.from_numpy(ids.astype(np.int64)), classes)
+    unlabelled = Domain("unlabelled", new, None, classes)
+    return Task("estimator", labelled, unlabelled, shape=common_shape({d.name: d for d in (labelled, unlabelled)}))
+
+
+@dataclass(eq=False, repr=False)
+class TransferClassifier(ClassifierMixin, BaseEstimator):
     """A method of this package as a scikit-learn classifier. `set` are constants of its configuration. `domain`: what is
     predicted is like the unlabelled set (1) or the labelled one (0). After `fit`: `classes_`, `model_`, `n_features_in_`."""
 
     method: str = "dann"
     set: dict[str, Any] | None = None
-    unlabelled: Any = dataclasses.field(default=None, repr=False)  # used by `fit` where it is given no X_unlabelled
+    unlabelled: Any = None  # used by `fit` where it is given no X_unlabelled
     domain: int = 1
     seed: int = 0
     device: str = "auto"
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        "The arguments it was made with."
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-
-    def set_params(self, **params: Any) -> TransferClassifier:
-        "Change arguments. ValueError for one that there is not."
-        if unknown := params.keys() - self.get_params().keys():
-            raise ValueError(f"TransferClassifier has no {sorted(unknown)}; it has {', '.join(self.get_params())}")
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
-
-        return Tags("classifier", TargetTags(required=True), None, ClassifierTags(), input_tags=InputTags(three_d_array=True))
 
     def fit(self, X: Any, y: Any, X_unlabelled: Any = None) -> TransferClassifier:
         "Train on images or features X with labels y (N,), and on unlabelled ones. Raises what the method's `fit` raises."
@@ -74,27 +69,22 @@ class TransferClassifier:
         if len(ids) != len(X):
             raise ValueError(f"X has {len(X)} rows, and y has {len(ids)}")
         if len(self.classes_) < 2:
-            raise ValueError(f"y has one class only, {self.classes_[0]!r}: there is nothing to tell apart")
-        names, known, new = tuple(map(str, self.classes_)), as_pictures(X), as_pictures(other)
-        pair = Domain("labelled", known, torch.from_numpy(ids.astype(np.int64)), names), Domain("unlabelled", new, None, names)
-        if known.shape[1:] != new.shape[1:] and np.ndim(X) == 2:
-            raise ValueError(f"X has {known.shape[2]} features and X_unlabelled {new.shape[2]}: both need the same")
-        task = Task("estimator", *pair, shape=common_shape({d.name: d for d in pair}))
+            raise ValueError(f"y has one class only, {str(self.classes_[0])!r}: there is nothing to tell apart")
+        task = two_sets(X, ids, other, tuple(map(str, self.classes_)))
         module, constants = method_module(self.method), dict(self.set or {})
         if np.ndim(X) == 2:
+            fields = {f.name for f in dataclasses.fields(module.Config)}
+            if "network" not in fields or "view" in fields:  # which draws views of images
+                raise ValueError(f"{self.method} takes images, and no features: give X as (N,C,H,W)")
             constants = {"network": "frozen"} | constants
         options = Options(self.device, n_evals=1, progress=False)
         self.model_: Model = module.fit(task, overridden(module.Config(), constants), self.seed, options)
-        self.n_features_in_ = int(np.prod(known.shape[1:3]) if np.ndim(X) == 2 else np.prod(known.shape[1:]))
+        self.n_features_in_ = int(np.prod(np.shape(X)[1:]))
         return self
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
     def predict_proba(self, X: Any) -> np.ndarray:
-        "Probabilities (N, classes), in the order of `classes_`. ValueError before `fit`."
-        if not hasattr(self, "model_"):
-            raise ValueError("call fit before predict")
+        "Probabilities (N, classes), in the order of `classes_`. NotFittedError (a ValueError) before `fit`."
+        check_is_fitted(self)
         if np.ndim(X) == 2 and np.shape(X)[1] != self.n_features_in_:
             raise ValueError(f"X has {np.shape(X)[1]} features, and fit had {self.n_features_in_}")
         return self.model_.predict_proba(as_pictures(X), self.domain).numpy()
@@ -103,7 +93,3 @@ class TransferClassifier:
         "Labels (N,), as they were given to `fit`."
         probability = self.predict_proba(X)
         return self.classes_[probability.argmax(1)]
-
-    def score(self, X: Any, y: Any) -> float:
-        "The share of right labels."
-        return float((self.predict(X) == np.asarray(y)).mean())

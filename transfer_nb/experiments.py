@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from . import datasets, scores
+from . import scores
 from .domains import look_up
 from .runs import PICKS, VALIDATOR, Arrays, Records, Run, method_module
-from .training import overridden
+from .training import constants, overridden
 
 # %% auto #0
 __all__ = ['Overrides', 'Reported', 'FIELDS', 'SPLIT', 'OFFICIAL', 'Row', 'Column', 'Preset', 'overrides', 'merged', 'Table',
-           'runs_of', 'check_tables', 'records_of', 'values', 'cell_line', 'table_frame', 'ours_text', 'paper_text',
-           'time_text', 'wide', 'notes', 'markdown', 'table_text', 'evaluations', 'curves_of', 'chosen_by',
-           'validator_choices', 'choices_text', 'arrays_of']
+           'runs_of', 'check_tables', 'records_of', 'values', 'cell_line', 'cells_of', 'table_frame', 'ours_text',
+           'mean_sd', 'paper_text', 'time_text', 'wide', 'notes', 'markdown', 'table_text', 'constants_text',
+           'evaluations', 'curves_of', 'chosen_by', 'validator_choices', 'choices_text', 'arrays_of']
 
 # %% ../nbs/09_experiments.ipynb #bb2d3a91
 Overrides = Mapping[str, Any]  # name of a constant → value; name of another method → overrides for that method
@@ -57,7 +57,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Preset:
-    "At what size a table is run."
+    "At what size a table is run. `also`: rows and columns that it does not ask for, and shows where they were run."
 
     size: str
     columns: tuple[str, ...]
@@ -65,6 +65,7 @@ class Preset:
     set: Overrides = field(default_factory=dict)
     seeds: int = 3
     n_evals: int = 10
+    also: tuple[str, ...] = ()
     note: str = ""
 
 # %% ../nbs/09_experiments.ipynb #e99c7747
@@ -150,16 +151,17 @@ def runs_of(
 
 def check_tables(tables: Iterable[Table]) -> None:
     """ValueError where two rows show the same score of the same run, a column that is run has no data, a number of the paper has
-    no place, or a preset asks for a row that there is not."""
+    no place, or a preset names a row that there is not."""
     for table in tables:
         for name, preset in table.presets.items():
+            if missing := [c for c in preset.columns if not table.column(c).offered]:
+                raise ValueError(f"{table.name}, {name}: {missing[0]} is asked for, and its data cannot be had")
+            known = {r.id for r in table.rows} | {c.id for c in table.columns}
+            if unknown := set(preset.also) - known:
+                raise ValueError(f"{table.name}, {name}: there is no row or column {', '.join(sorted(unknown))}")
             cells = [(table.run(r, c, name).key, table.score_of(r)) for c in preset.columns for r in preset.rows]
             if len(set(cells)) < len(cells):
                 raise ValueError(f"{table.name}, {name}: two cells show the same number")
-            if missing := [
-                c for c in map(table.column, preset.columns) if not c.offered or (c.task or c.id) not in datasets.TASKS
-            ]:
-                raise ValueError(f"{table.name}, {name}: {missing[0].id} is asked for, and its data cannot be had")
         for row, column in table.reported:
             table.row(row), table.column(column)
 
@@ -185,21 +187,8 @@ def values(
 
 # %% ../nbs/09_experiments.ipynb #74e8d898
 FIELDS = (
-    "table",
-    "row",
-    "column",
-    "preset",
-    "metric",
-    "pick",
-    "paper",
-    "paper_sd",
-    "mean",
-    "sd",
-    "n",
-    "steps",
-    "seconds",
-    "hardware",
-)
+    "table", "row", "column", "preset", "score", "pick", "paper", "paper_sd", "mean", "sd", "n", "steps", "seconds", "hardware",
+)  # fmt: skip
 
 
 def cell_line(table: Table, records: Records, row: str, column: str, preset: str, score: str, pick: str) -> dict[str, Any]:
@@ -213,21 +202,31 @@ def cell_line(table: Table, records: Records, row: str, column: str, preset: str
         steps=" ".join(map(str, sorted({r["steps"] for r in made}))), seconds=statistics.mean(r["seconds"] for r in made),
         hardware="; ".join(told),
     ) if made else dict(n=0)  # fmt: skip
-    where = dict(table=table.name, row=row, column=column, preset=preset, metric=table.score_of(row, score), pick=pick)
+    where = dict(table=table.name, row=row, column=column, preset=preset, score=table.score_of(row, score), pick=pick)
     return where | dict(paper=paper, paper_sd=paper_sd) | numbers
 
 
+def cells_of(table: Table, preset: str, score: str = "") -> list[tuple[str, str, bool]]:
+    """Rows and columns that a preset shows, and whether also without a number of ours: what it asks for, and, at the preset
+    `paper`, what the paper has. Rows with a score of their own are left out where another one is asked for."""
+    p = table.preset(preset)
+    rows = [r.id for r in table.rows if not score or r.score in ("", score)]
+    papers = {k for k in table.reported if preset == "paper" and not table.column(k[1]).ours}
+    asked = lambda r, c: (r in p.rows and c in p.columns) or (r, c) in papers
+    named = lambda r, c: r in p.rows + p.also and c in p.columns + p.also
+    every = [(r, c.id) for c in table.columns for r in rows]
+    return [(*cell, asked(*cell)) for cell in every if asked(*cell) or named(*cell)]
+
+
 def table_frame(table: Table, records: Records, preset: str, score: str = "", pick: str = "last") -> Any:
-    """The table as a frame with the columns `FIELDS`: cells that the preset asks for, that have numbers of ours, and, at the
-    preset `paper`, that have the paper's. ValueError for an unknown preset or pick."""
+    "The table as a frame with the columns `FIELDS`, a line for each cell. ValueError for an unknown preset or pick."
     import pandas as pd
 
-    p = table.preset(preset)
-    lines = [cell_line(table, records, r.id, c.id, preset, score, pick) for c in table.columns for r in table.rows]
-    shown = lambda x: (
-        x["n"] or (x["row"] in p.rows and x["column"] in p.columns) or (x["paper"] is not None and preset == "paper")
-    )
-    return pd.DataFrame([x for x in lines if shown(x)], columns=list(FIELDS))
+    lines = [
+        (asked, cell_line(table, records, row, column, preset, score, pick))
+        for row, column, asked in cells_of(table, preset, score)
+    ]
+    return pd.DataFrame([line for asked, line in lines if asked or line["n"]], columns=list(FIELDS))
 
 # %% ../nbs/09_experiments.ipynb #73841872
 def ours_text(line: Any, offered: bool) -> str:
@@ -235,6 +234,12 @@ def ours_text(line: Any, offered: bool) -> str:
     if not line["n"]:
         return "not run" if offered else "not run (data)"
     return f"{line['mean']:.3f}" + (f" ± {line['sd']:.3f}" if line["n"] > 1 else "") + f" ({line['n']})"
+
+
+def mean_sd(values: np.ndarray) -> str:
+    "Numbers, one for each seed, as their mean ± standard deviation (number of seeds)."
+    n = len(values)
+    return ours_text(dict(n=n, mean=values.mean() if n else 0, sd=values.std(ddof=1) if n > 1 else 0), True)
 
 
 def paper_text(line: Any, digits: int) -> str:
@@ -265,7 +270,7 @@ def wide(table: Table, lines: Any) -> Any:
     columns = [c for c in table.columns if (lines["column"] == c.id).any()]
     papers = set(lines.loc[lines["paper"].notna(), "column"])
     cells = {(x["row"], x["column"]): x for x in lines.to_dict("records")}
-    names = lambda c: [f"{c.label}: paper", "ours"] if c.id in papers else [f"{c.label}: ours"]
+    names = lambda c: [f"{c.label}: paper{' (its whole schedule)' * c.ours}", "ours"] if c.id in papers else [f"{c.label}: ours"]
 
     def texts(row: Row, column: Column) -> list[str]:
         x = cells.get((row.id, column.id))  # None: the preset does not ask for it
@@ -311,6 +316,14 @@ def table_text(
     title = f"{table.title} [{preset}, {score or table.score}, {pick} step]"
     remark = "- {}" if form == "markdown" else "% {}"
     return "\n\n".join((title, write(wide(table, lines)), "\n".join(map(remark.format, notes(table, lines, preset)))))
+
+# %% ../nbs/09_experiments.ipynb #09c00002
+def constants_text(config: Any, only: Iterable[str] = ()) -> str:
+    "The constants of a configuration as a Markdown table: value and source. `only` some; without inner configurations."
+    import pandas as pd
+
+    found = [c for c in constants(config) if not is_dataclass(c["value"]) and (not only or c["constant"] in set(only))]
+    return markdown(pd.DataFrame(found).astype(str))
 
 # %% ../nbs/09_experiments.ipynb #b3559f9d
 def evaluations(table: Table, records: Records, preset: str, column: str, rows: Sequence[str] = ()) -> Any:

@@ -167,7 +167,7 @@ class Config(SharedConstants):
     schedule: str = constant_of("constant", "of both rates in stage two: not given", among=SCHEDULES)
     dropout: float = constant_of(0.5, "before the encoder's last layer, in both stages: not given; ADDA has it", least=0, below=1)
     momentum: float = constant_of(0.5, "stage two, β₁ of Adam: not given; ADDA's", least=0, below=1)
-    shared: int = constant_of(0, "modules at the encoder's start that the target takes over unchanged", least=0)
+    shared: int = constant_of(0, "section 3.2: early layers are shared in deep networks; how many is not given", least=0)
 
     @property
     def steps(self) -> int:
@@ -318,12 +318,15 @@ def redrawn(model: Model, task: Task, shift: int = 0) -> dict[str, Tensor]:
 
 # %% ../nbs/20_fan.ipynb #02a7e042
 def arrays(model: Model, task: Task) -> Arrays:
-    "`feature_arrays` of logits and domain-specific part, before and after stage two, as `logits_before`, ...; `redrawn` images."
+    """`feature_arrays` of logits and domain-specific part, before and after stage two, as `logits_before`, ...; `redrawn` images,
+    where there are test labels."""
     found: Arrays = {}
     for when, seen in (("before", before_adaptation(model)), ("after", model)):
         for layer in ("logits", "domain"):
             kept = feature_arrays(seen, task, layer)
             found |= {f"{layer}_{when}": kept["x"], "domain": kept["domain"], "label": kept["label"]}
+    if task.test is None or task.test.labels is None:
+        return found
     return found | {f"image_{k}": images.numpy() for k, images in redrawn(model, task).items()}
 
 

@@ -14,28 +14,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from . import metric_transfer, pretext, training
+from . import domains, metric_transfer, pretext, training
 from .domains import Domain, Task, revealed
 from .metric_transfer import Pseudo, propagate
 from .runs import Run
 from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of
 
 # %% auto #0
-__all__ = ['SHARES', 'Answer', 'WAYS', 'evaluator', 'TABLE7', 'of_classes', 'halves', 'split_classes', 'Episode', 'draw_episode',
-           'Features', 'nearest', 'regression', 'shots_alone', 'along_metric', 'taught', 'frozen', 'tuned', 'Config',
+__all__ = ['SHARES', 'Answer', 'WAYS', 'evaluator', 'TABLE7', 'halves', 'split_classes', 'Episode', 'draw_episode', 'Features',
+           'nearest', 'regression', 'shots_alone', 'along_metric', 'taught', 'frozen', 'tuned', 'Config',
            'drawn_episodes', 'features_of', 'over_episodes', 'interval', 'answers', 'check_classes', 'FewShot', 'needs',
            'running_mean', 'fit', 'extra_scores']
 
 # %% ../nbs/33_few_shot.ipynb #1d987990
 SHARES = (0.64, 0.16)  # of the classes: base, validation; the rest is novel
-
-
-def of_classes(pool: Domain, chosen: Tensor) -> Domain:
-    "The images of the classes `chosen` (n,), which become classes 0 to n - 1."
-    assert pool.labels is not None
-    place = torch.full((len(pool.classes),), -1).index_put((chosen,), torch.arange(len(chosen)))[pool.labels]
-    kept = (place >= 0).nonzero().flatten()
-    return Domain(pool.name, pool.images[kept], place[kept], tuple(pool.classes[c] for c in chosen))
 
 
 def halves(pool: Domain, share: float, generator: torch.Generator) -> tuple[Domain, Domain]:
@@ -56,8 +48,9 @@ def split_classes(task: Task, seed: int = 0, share: float = 0.4) -> Task:
     if n < 10:
         raise ValueError(f"{task.name} has {n} classes: at least 10 are needed, to learn on some and be tested on others")
     order, base, novel = torch.randperm(n, generator=generator), round(SHARES[0] * n), round(sum(SHARES) * n)
-    known, _ = halves(of_classes(pool, order[:base]), share, generator)
-    asked, rest = halves(of_classes(pool, order[novel:]), share, generator)
+    some = lambda ids: domains.of_classes(pool, [pool.classes[c] for c in ids])
+    known, _ = halves(some(order[:base]), share, generator)
+    asked, rest = halves(some(order[novel:]), share, generator)
     parts: dict[str, Any] = dict(labelled=known, metric=known, unlabelled=rest.without_labels(), hidden_labels=rest.labels)
     return dataclasses.replace(task, name=f"{task.name}+novel", labelled_test=None, test=asked, kind="episodes", **parts)
 
@@ -284,7 +277,7 @@ def fit(
         metric = pretext.beforehand(task, config.transfer.metric, seed, options)
     solved, episodes = answers(task, metric, config, seed, options.precision), list(drawn_episodes(task, config))
     build = lambda seen, config: FewShot(metric.method, solved, episodes)  # type: ignore[union-attr]
-    return training.fit(build, task, config, seed, options, evaluator or running_mean(task))
+    return training.fit(build, task, config, seed, options, evaluator or running_mean(task), metric)
 
 # %% ../nbs/33_few_shot.ipynb #02a7e075
 def extra_scores(model: Model, task: Task) -> dict[str, float]:

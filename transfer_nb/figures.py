@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .datasets import write_atomically
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -25,9 +27,9 @@ P = ParamSpec("P")
 
 # %% auto #0
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
-           'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'cluster_grid',
-           'pseudo_label_grid', 'calibration_curve', 'line_colours', 'principal_components', 'tsne', 'scatter',
-           'legend', 'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels',
+           'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve',
+           'line_colours', 'cluster_grid', 'pseudo_label_grid', 'principal_components', 'tsne', 'scatter', 'legend',
+           'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels',
            'from_table', 'beside_paper']
 
 # %% ../nbs/08_figures.ipynb #21029a70
@@ -90,8 +92,7 @@ def save(fig: Figure, path: str | Path, dpi: int = 120) -> Path:
     if path.suffix != ".png":
         raise ValueError(f"figures are saved as .png, not as {path.name!r}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fig.savefig(path, dpi=dpi, metadata={"Software": None})
+        write_atomically(path, lambda p: fig.savefig(p, format="png", dpi=dpi, metadata={"Software": None}))
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"cannot write the figure {path}: {reason}; choose a folder that you may write to") from error
@@ -171,6 +172,29 @@ def reliability_grid(images: Any, predicted: Any, labels: Any, confidence: Any, 
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     return fig
 
+# %% ../nbs/08_figures.ipynb #596516c0
+@styled
+def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
+    "Accuracy against confidence for each named `scores.calibration`, with the share of images in each bin below it."
+    fig, axes = panels_of(2, 1, 4.2, 4.4, sharex=True, height_ratios=[3, 1])
+    curve, share = axes[:, 0]
+    curve.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="accuracy = confidence")
+    for (name, bins), colour, marker in zip(found.items(), line_colours(len(found)), "osD^vP*X" * 4):
+        filled = array(bins.count) > 0
+        label = f"{name} (ECE {bins.ece:.3f})"
+        curve.plot(array(bins.confidence)[filled], array(bins.accuracy)[filled], color=colour, marker=marker, ms=5, label=label)
+        edges = np.linspace(0, 1, len(filled) + 1)
+        share.stairs(array(bins.count) / array(bins.count).sum(), edges, color=colour, lw=1.6)
+    curve.set(ylabel="accuracy in the bin", xlim=(0, 1), ylim=(0, 1.02))
+    share.set(xlabel="confidence", ylabel="share")
+    curve.legend(fontsize=8.5)
+    return fig
+
+
+def line_colours(count: int) -> list[str]:
+    "Colours for `count` lines: those of PALETTE, again and again."
+    return [PALETTE[i % len(PALETTE)] for i in range(count)]
+
 # %% ../nbs/08_figures.ipynb #08a00002
 @styled
 def cluster_grid(
@@ -232,29 +256,6 @@ def pseudo_label_grid(
                 row[0].set(xticks=[], yticks=[])
                 row[0].set_ylabel(names[k], rotation=0, ha="right", va="center", fontsize=9)
     return fig
-
-# %% ../nbs/08_figures.ipynb #596516c0
-@styled
-def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
-    "Accuracy against confidence for each named `scores.calibration`, with the share of images in each bin below it."
-    fig, axes = panels_of(2, 1, 4.2, 4.4, sharex=True, height_ratios=[3, 1])
-    curve, share = axes[:, 0]
-    curve.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="accuracy = confidence")
-    for (name, bins), colour, marker in zip(found.items(), line_colours(len(found)), "osD^vP*X" * 4):
-        filled = array(bins.count) > 0
-        label = f"{name} (ECE {bins.ece:.3f})"
-        curve.plot(array(bins.confidence)[filled], array(bins.accuracy)[filled], color=colour, marker=marker, ms=5, label=label)
-        edges = np.linspace(0, 1, len(filled) + 1)
-        share.stairs(array(bins.count) / array(bins.count).sum(), edges, color=colour, lw=1.6)
-    curve.set(ylabel="accuracy in the bin", xlim=(0, 1), ylim=(0, 1.02))
-    share.set(xlabel="confidence", ylabel="share")
-    curve.legend(fontsize=8.5)
-    return fig
-
-
-def line_colours(count: int) -> list[str]:
-    "Colours for `count` lines: those of PALETTE, again and again."
-    return [PALETTE[i % len(PALETTE)] for i in range(count)]
 
 # %% ../nbs/08_figures.ipynb #60b704e4
 def principal_components(features: Any, count: int) -> np.ndarray:

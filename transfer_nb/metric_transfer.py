@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from . import datasets, pretext, scores, training
 from .augment import VIEWS
-from .domains import Domain, Task
+from .domains import Domain, Task, need_one_class
 from .runs import Arrays, Run
 from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, cosine_decay, descend
 from .training import make_optimiser, set_lr
@@ -141,7 +141,7 @@ def orthogonal(block: Tensor, basis: Tensor, pieces: Pieces, generator: torch.Ge
     for _ in range(2):  # twice is enough (Kahan and Parlett)
         block, r = torch.linalg.qr(pieces.without(block - basis @ (basis.T @ block)))
         total = r if total is None else r @ total
-    lost = r.diagonal().abs() < 0.5  # nothing new was left of these columns: the space is used up there
+    lost = r.diagonal().abs() < 0.5  # the second pass changes a new direction hardly (1), and takes most of one that was noise
     if lost.any():
         block = torch.where(lost, torch.randn(block.shape, generator=generator).to(block), block)
         for _ in range(2):
@@ -161,12 +161,13 @@ def leading_eigenpairs(
     basis = torch.empty(size, most, device=matrix.device)
     small = torch.zeros(most, most, dtype=torch.float64, device=matrix.device)
     q, _ = orthogonal(torch.randn(size, min(block, most), generator=generator).to(basis), basis[:, :0], pieces, generator)
-    m, look = 0, 2 * n
+    m, look = 0, 2 * n  # how large the space is; when to look next whether it is large enough
     while True:
         basis[:, m : m + q.shape[1]], start, m = q, m, m + q.shape[1]
         image = matrix @ q
         small[:m, start:m] = (basis[:, :m].T @ image).double()
         small[start:m, :m] = small[:m, start:m].T.clone()
+        # where the space is full, one column more is enough to measure the residual
         q, r = orthogonal(image[:, : most - m] if m < most else image[:, :1], basis[:, :m], pieces, generator)
         if m >= min(look, most):
             values, vectors = torch.linalg.eigh(small[:m, :m])
@@ -391,6 +392,7 @@ def needs(run: Run) -> dict[str, Run]:
 # %% ../nbs/30_metric_transfer.ipynb #eca555a7
 def check_counts(task: Task, config: Config) -> None:
     "ValueError where a class has no label, or there are too few images for the neighbours or the eigenvectors."
+    need_one_class(task.labelled, "metric transfer")
     assert task.labelled.labels is not None
     class_means(task.labelled.labels, len(task.labelled.classes))
     count = len(task.labelled) + len(task.unlabelled)

@@ -31,8 +31,8 @@ from .training import Model, Options, load_model, overridden
 
 # %% auto #0
 __all__ = ['RECIPES', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all', 'compared',
-           'Choice', 'choose', 'feature_map', 'extremes', 'picture', 'page', 'Adapted', 'describe_page',
-           'backbone_features', 'adapt']
+           'Choice', 'choose', 'feature_map', 'extremes', 'backbone_features', 'picture', 'page', 'describe_page',
+           'Adapted', 'adapt']
 
 # %% ../nbs/70_own_images.ipynb #70000021
 RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {  # name: (label, method, its constants)
@@ -59,7 +59,8 @@ class Plan:
     seeds: int = 3  # trainings of each method
 
     def __post_init__(self) -> None:
-        names = tuple(RECIPES) if self.method == ("all",) else self.method
+        names = (self.method,) if isinstance(self.method, str) else tuple(self.method)
+        names = tuple(RECIPES) if names == ("all",) else names
         object.__setattr__(self, "method", names)
         for name in names:
             look_up(name, RECIPES, "method of adapt")
@@ -67,6 +68,8 @@ class Plan:
             raise ValueError(
                 f"there is no backbone {self.network!r}; the nearest: {domains.nearest(self.network, networks.Names())}"
             )
+        if self.network in networks.ENCODERS and self.network in networks.of_torchvision():
+            object.__setattr__(self, "network", f"torchvision/{self.network}")  # not the paper's network of the same name
         for name, least in (("steps", 2), ("batch_size", 2), ("seeds", 1), ("side", 32)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
@@ -103,7 +106,8 @@ def read_folders(labelled: str | Path, unlabelled: str | Path, test: str | Path 
             stacklevel=2,
         )
     if task.test is None and task.hidden_labels is not None:
-        return dataclasses.replace(task, test=domains.revealed(task), test_domain=1)
+        test_set = domains.unseen(domains.revealed(task), task.labelled, shape=task.shape)
+        return dataclasses.replace(task, test=test_set, test_domain=1)
     return task
 
 # %% ../nbs/70_own_images.ipynb #70000026
@@ -221,6 +225,14 @@ def extremes(images: Tensor, probability: Tensor, names: Sequence[str], truth: T
         {c: c for c in range(len(names))}, names, columns=2 * each, heading="", size=1.0,
     )  # fmt: skip
 
+
+def backbone_features(photos: Task, task: Task, plan: Plan) -> Callable[[Tensor, int], Tensor]:
+    "What gives the features of the untrained backbone: of a task of features, these themselves."
+    if task.describe is not None:
+        return lambda x, d: networks.Floats()(x)
+    layers, _ = networks.encoder(plan.network, photos.shape, plan.pretrained)
+    return lambda x, d: networks.Floats()(networks.Describe(layers, plan.network, photos.shape)(x))
+
 # %% ../nbs/70_own_images.ipynb #70000032
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}img{max-width:100%}"
@@ -246,17 +258,6 @@ def page(title: str, parts: Sequence[tuple[str, str]]) -> str:
     return f"<!doctype html><html lang=en><head>{head}</head><body><h1>{html.escape(title)}</h1>{body}</body></html>"
 
 # %% ../nbs/70_own_images.ipynb #70000033
-@dataclass
-class Adapted:
-    "What `adapt` made: the chosen model, a frame of predictions, the comparison, the choice, and the page."
-
-    model: Model
-    predictions: Any
-    table: Any
-    choice: Choice
-    page: Path
-
-
 def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choice, model: Model, probability: Tensor) -> str:
     "The page, as text."
     paragraph = lambda text: f"<p>{html.escape(text)}</p>"
@@ -286,13 +287,16 @@ def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choi
              "The number is the probability." + " A frame marks a mistake." * (truth is not None))),
     ])  # fmt: skip
 
+# %% ../nbs/70_own_images.ipynb #70000070
+@dataclass
+class Adapted:
+    "What `adapt` made: the chosen model, a frame of predictions, the comparison, the choice, and the page."
 
-def backbone_features(photos: Task, task: Task, plan: Plan) -> Callable[[Tensor, int], Tensor]:
-    "What gives the features of the untrained backbone: of a task of features, these themselves."
-    if task.describe is not None:
-        return lambda x, d: networks.Floats()(x)
-    layers, _ = networks.encoder(plan.network, photos.shape, plan.pretrained)
-    return lambda x, d: networks.Floats()(networks.Describe(layers, plan.network, photos.shape)(x))
+    model: Model
+    predictions: Any
+    table: Any
+    choice: Choice
+    page: Path
 
 
 def adapt(

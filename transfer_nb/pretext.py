@@ -59,6 +59,7 @@ class Pretext(Method):
     "A method that learns features. Those that derive from it add what they need in `build`, and say what they minimise."
 
     supervised = False  # whether it learns from the labelled domain
+    multilabel = True
 
     def __init__(self, seen: Task, config: Config):
         super().__init__()
@@ -170,7 +171,7 @@ def neighbourhood_loss(similarity: Tensor, index: Tensor, labels: Tensor) -> Ten
 class NeighbourhoodComponents(Remembering):
     "Goldberger et al. 2005 with a memory (Wu et al. 2018, SNCA): descend -log P(y_i|x_i), equation (4)."
 
-    supervised = True
+    supervised, multilabel = True, False
     unsaved = ("bank", "labels")
     labels: Tensor
 
@@ -339,7 +340,7 @@ PRETEXTS["rotation"] = Rotation
 class Classification(Pretext):
     "A classifier of the labelled domain's classes."
 
-    supervised = True
+    supervised, multilabel = True, False
 
     def build(self, seen: Task) -> None:
         "Also a linear classifier."

@@ -11,10 +11,12 @@ import errno
 import functools
 import hashlib
 import importlib.util
+import inspect
 
 import json
 import math
 import os
+import signal
 import sys
 import time
 import traceback
@@ -23,7 +25,7 @@ from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -31,21 +33,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from . import datasets, domains, scores, training
+from . import datasets, domains, networks, scores, training
 from .domains import Domain, Task, nearest
 from .training import Evaluator, History, Method, Model, Options, configured
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'ENGINES', 'is_method',
-           'methods', 'imported', 'method_module', 'varied', 'digest', 'content', 'Run', 'some', 'clustering',
-           'multilabel', 'no_scores', 'domain_error', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores',
-           'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of', 'frame',
-           'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'work_and_report',
-           'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed', 'check_tasks',
-           'execute', 'keeps_model', 'carry_out', 'finish']
+           'methods', 'imported', 'method_module', 'find_variant', 'varied', 'digest', 'content', 'Run', 'some',
+           'clustering', 'multilabel', 'no_scores', 'domain_error', 'TaskEvaluator', 'picked', 'descriptors',
+           'final_scores', 'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of',
+           'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks',
+           'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
+           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -80,10 +82,8 @@ def method_module(name: str) -> ModuleType:
     return module
 
 # %% ../nbs/07_runs.ipynb #e47a3941
-def varied(task: Task, variant: str) -> Task:
-    "The task that the function named by `variant` makes of `task`; ValueError for a name that does not exist."
-    if not variant:
-        return task
+def find_variant(variant: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    "The function that `variant` names, and its arguments; ValueError for a name that does not exist."
     try:
         tree = ast.parse(variant, mode="eval").body
         call = tree if isinstance(tree, ast.Call) else None
@@ -94,7 +94,17 @@ def varied(task: Task, variant: str) -> Task:
     found = getattr(imported(module), function, None) if module else None
     if not callable(found):
         raise ValueError(f"variant={variant!r}: there is no function {function} in {module or 'no module'}")
-    return found(task, **arguments)
+    if "task" not in inspect.signature(found).parameters:
+        raise ValueError(f"variant={variant!r}: {function} does not take a task")
+    return found, arguments
+
+
+def varied(task: Task, variant: str) -> Task:
+    "The task that the function named by `variant` makes of `task`; ValueError for a name that does not exist."
+    if not variant:
+        return task
+    function, arguments = find_variant(variant)
+    return function(task, **arguments)
 
 # %% ../nbs/07_runs.ipynb #8f929255
 def digest(value: Any) -> str:
@@ -104,8 +114,8 @@ def digest(value: Any) -> str:
 
 def content(task: Task) -> str:
     "A hash of all of a task's data, by value: what a method sees (`domains.content`), and what it is judged by."
-    tests = [d for d in (task.test,) if d is not None]
-    judged = [domains.content(Task("test", d, d.without_labels(), shape=task.shape, resize=task.resize)) for d in tests]
+    d = task.test
+    judged = [] if d is None else [domains.content(Task("test", d, d.without_labels(), shape=task.shape, resize=task.resize))]
     hidden = None if task.hidden_labels is None else hashlib.sha256(task.hidden_labels.cpu().numpy().tobytes()).hexdigest()
     return digest([domains.content(task), judged, hidden, task.kind, task.test_domain])
 
@@ -282,7 +292,11 @@ def descriptors(model: Model, domain: Domain, d: int, layer: str = "hidden", mos
 def final_scores(model: Model, task: Task) -> dict[str, float]:
     """What every run of a classification with a held-out labelled set records: `a_distance`, the proxy A-distance of the
     features, between held-out images of the labelled domain and the unlabelled ones."""
-    if task.labelled_test is None or task.kind == "clustering":
+    if (
+        task.labelled_test is None
+        or task.kind == "clustering"
+        or min(len(task.labelled_test), len(task.unlabelled)) < scores.ROWS
+    ):
         return {}
     held_out, _ = descriptors(model, task.labelled_test, 0, "features", 2000)
     unlabelled, _ = descriptors(model, task.unlabelled, 1, "features", 2000)
@@ -319,7 +333,7 @@ def plain(value: Any) -> Any:
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
     "The records of a file, by key; ValueError that names the line that is broken, or made by a newer version."
     found = {}
-    for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for i, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):  # a name may hold other ends
         try:
             record = json.loads(line)
             key, version = record["key"], record["format"]
@@ -358,7 +372,9 @@ class Records:
 
     def all(self) -> dict[str, dict[str, Any]]:
         "Every record, by key. A file that has not changed is not read again."
-        for path in sorted(self.folder.glob("*.jsonl")):
+        files = sorted(self.folder.glob("*.jsonl"))
+        self.seen = {path: found for path, found in self.seen.items() if path in files}
+        for path in files:
             stamp = path.stat().st_mtime_ns
             if self.seen.get(path, (0,))[0] != stamp:
                 self.seen[path] = stamp, read_records(path)
@@ -393,8 +409,8 @@ class Records:
             if locked:
                 raise PermissionError(errno.EACCES, "read-only", str(locked[0]))
         except OSError as error:
-            what = f"records cannot be written to {self.folder} ({error.strerror}): choose another folder with --out"
-            raise OSError(error.errno, what) from error
+            what = f"records cannot be written to {self.folder} ({error.strerror or error}): choose another folder with --out"
+            raise OSError(what) from error
 
 # %% ../nbs/07_runs.ipynb #07b0005b
 def save_arrays(path: Path, arrays: Arrays) -> None:
@@ -503,7 +519,7 @@ def work(run: Run, settings: Settings, report: Any = None) -> Outcome:
     except Timeout:
         return Outcome(busy=True)
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
-        return Outcome(error=str(error))
+        return Outcome(error=str(error) or type(error).__name__)
     except Exception:
         return Outcome(error=traceback.format_exc())
 
@@ -516,8 +532,21 @@ def connect(messages: Any) -> None:
     MESSAGES.append(messages)
 
 
-def work_and_report(run: Run, settings: Settings) -> Outcome:
+def own_networks(run: Run) -> dict[str, nn.Module]:
+    "The modules of a user's own that a run names. ValueError where a worker process could not import them."
+    found = {v: networks.OWN[v] for v in training.config_values(run.config).values() if isinstance(v, str) and v in networks.OWN}
+    for module in (m for net in found.values() for m in net.modules()):
+        if type(module).__module__ == "__main__":
+            raise ValueError(
+                f"{run.title}: {type(module).__name__} is defined in a notebook or a script, where worker processes cannot import"
+                " it: put its class into a file of its own, or call the method's `fit`"
+            )
+    return found
+
+
+def work_and_report(run: Run, settings: Settings, own: Mapping[str, nn.Module]) -> Outcome:
     "`work`, with messages (key, steps done, last evaluation) to the parent. It ends when the parent has ended."
+    networks.OWN.update(own)
     parent = os.getppid()
 
     def report(done: int, row: Mapping[str, float]) -> None:
@@ -551,7 +580,7 @@ class LocalEngine:
 
     def submit(self, run: Run) -> None:
         "Hand a run to the pool."
-        self.running[self.pool.submit(work_and_report, run, self.settings)] = run
+        self.running[self.pool.submit(work_and_report, run, self.settings, own_networks(run))] = run
 
     def wait(self) -> Iterator[tuple[Run, Outcome]]:
         "The runs that are done, after a fraction of a second at most."
@@ -566,7 +595,10 @@ class LocalEngine:
         lost, self.running, self.breaks = list(self.running.values()), {}, self.breaks + 1
         self.pool.shutdown(wait=False, cancel_futures=True)
         if self.breaks > 3:
-            why = "a worker process was killed again and again: is there too little memory? Take fewer --workers"
+            why = (
+                "a worker process ended again and again: is there too little memory? Take fewer --workers. In a script of your"
+                " own: does it begin its work under `if __name__ == '__main__':`?"
+            )
             yield from ((run, Outcome(error=why)) for run in lost)
         else:
             self.start()
@@ -575,6 +607,9 @@ class LocalEngine:
 
     def close(self) -> None:
         "Cancel what waits, and end the workers."
+        for process in active_children() if self.running else []:  # a signal to the command alone does not reach them
+            with contextlib.suppress(OSError):
+                os.kill(process.pid or 0, signal.SIGINT)
         self.pool.shutdown(wait=not self.running, cancel_futures=True)
 
 # %% ../nbs/07_runs.ipynb #07b0003b
@@ -653,8 +688,8 @@ class Schedule:
         if error:
             self.failed[run.key] = f"{run.title}: {error}"
             for other in [r for r in self.waiting.values() if run.key in {n.key for n in r.needs.values()}]:
-                del self.waiting[other.key]
-                self.done(other, f"it needs {run.title}, which failed")
+                if self.waiting.pop(other.key, None):  # it may have failed already, by another way
+                    self.done(other, f"it needs {run.title}, which failed")
 
     def again(self, run: Run) -> None:
         "A run could not begin, because another command is making it."
@@ -701,18 +736,28 @@ class RunsFailed(RuntimeError):
     "Some runs failed; the others are recorded."
 
 
+def check_run(run: Run, task: Task) -> None:
+    "Let the method look at a run's task, if it has a function for that."
+    if hasattr(run.module, "check"):
+        run.module.check(varied(task, run.variant), run.config)
+    elif run.variant:
+        find_variant(run.variant)
+
+
 def check_tasks(runs: Iterable[Run], data: Any = None) -> None:
     """Load each task once, so that a set that is missing is found now, not in an hour; and let the methods that have a function
     `check(task, config)` look at theirs, before anything is made that they need. Raises what these raise."""
     todo = list(runs)
+    for run in todo:
+        own_networks(run)
     named = {(r.task, r.size): None for r in todo if isinstance(r.task, str)}
     for name, size in named:
         task = datasets.task(name, size, data)
-        for run in (r for r in todo if (r.task, r.size) == (name, size) and hasattr(r.module, "check")):
-            run.module.check(varied(task, run.variant), run.config)
+        for run in (r for r in todo if (r.task, r.size) == (name, size)):
+            check_run(run, task)
     for run in todo:
-        if isinstance(run.task, Task) and hasattr(run.module, "check"):
-            run.module.check(varied(run.task, run.variant), run.config)
+        if isinstance(run.task, Task):
+            check_run(run, run.task)
 
 
 def execute(runs: Sequence[Run], settings: Settings) -> int:

@@ -484,7 +484,7 @@ def class_ami(target_logits: Tensor, target_features: Tensor) -> float:
     predicted = target_logits.argmax(1).cpu().numpy()
     if (predicted == predicted[0]).all():  # features that collapse as well would "agree" perfectly, as one group
         return 0.0
-    groups = min(target_logits.shape[1], len(features))
+    groups = min(target_logits.shape[1], len(target_features.detach().flatten(1).unique(dim=0)))
     with threadpool_limits(1):  # more threads add in another order, and another order gives other bits
         clusters = KMeans(groups, n_init=4, random_state=0).fit_predict(features)
     return float(adjusted_mutual_info_score(predicted, clusters))

@@ -111,22 +111,29 @@ class Learning(SharedConstants):
 class Learner(Method):
     "A network that learns from labelled images. Those that derive from it say what they do with the others."
 
+    multilabel = True
+
     def __init__(self, seen: Task, config: Any, pretrained: Model | None = None):
         super().__init__()
         self.config, self.several, self.stage = config, seen.labelled.multilabel, 0
-        learned: Any = pretrained and copy.deepcopy(pretrained.method)
-        encoder: Any = (
-            getattr(learned, "encoder", Encoding(learned))
-            if learned
-            else networks.encoder(config.network, seen.shape, config.pretrained, config.backbone_lr)[0]
-        )
-        encoder = encoder.to(torch.get_default_device())
-        with training.evaluating(encoder), torch.no_grad():
-            width = encoder(torch.zeros(1, *seen.shape, dtype=torch.uint8)).shape[1]
-        self.network = Network(encoder.train(), width, config.hidden, len(seen.labelled.classes))
+        encoder, width = self.encoder_of(seen, config, pretrained)
+        self.network = Network(encoder, width, config.hidden, len(seen.labelled.classes))
         self.build(seen)
         given = config.lr, config.momentum, config.weight_decay
         self.optimisers = [make_optimiser("sgd", [*self.trained()], *given)]
+
+    @staticmethod
+    def encoder_of(seen: Task, config: Any, pretrained: Model | None) -> tuple[nn.Module, int]:
+        "What a pretext has learned, or a new encoder; and how many features it gives."
+        if pretrained:
+            learned: Any = copy.deepcopy(pretrained.method)
+            encoder: Any = getattr(learned, "encoder", Encoding(learned))
+        else:
+            encoder, _ = networks.encoder(config.network, seen.shape, config.pretrained, config.backbone_lr)
+        encoder = encoder.to(torch.get_default_device())
+        with training.evaluating(encoder), torch.no_grad():
+            width = encoder(torch.zeros(1, *seen.shape, dtype=torch.uint8)).shape[1]
+        return encoder.train(), width
 
     @classmethod
     def rebuilt(cls, seen: Task, config: Any) -> Learner:
@@ -219,7 +226,7 @@ class Joint(Learner):
 
 # %% ../nbs/52_self_taught.ipynb #520000a4
 class PseudoLabels(Learner):
-    "Lee 2013, as AKT's section 4.2 has it: after half of the steps the network's answers for unlabelled images are learned, too."
+    "After Lee 2013 (AKT, section 4.2), with soft labels: in the second half the network as it was in the middle is repeated."
 
     def build(self, seen: Task) -> None:
         "Also the network as it was after half of the steps."
@@ -317,4 +324,4 @@ def fit(
     def learner(seen: Task, config: Config) -> Learner:
         return BASELINES[config.baseline](seen, config, first)
 
-    return training.fit(learner, task, config, seed, options, evaluator or training.test_accuracy(task))
+    return training.fit(learner, task, config, seed, options, evaluator or training.test_accuracy(task), first)

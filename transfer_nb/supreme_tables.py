@@ -158,7 +158,8 @@ REHEARSED = tuple(replace(r, variant="clustering.rehearsal(new=2)") for r in (
 ))  # fmt: skip
 SUPREME_REHEARSAL = replace(
     SUPREME_FIGURE6, name="supreme.rehearsal", title="SUPREME, a rehearsal on the known classes: 0 to 2 known, 3 and 4 new",
-    rows=REHEARSED, presets={"small": replace(SUPREME_TABLE1.preset("small"), rows=tuple(r.id for r in REHEARSED))},
+    rows=REHEARSED, columns=(Column("mnist-3to2", "MNIST 3→2 (a rehearsal)", task="mnist-5to5", ours=True),),
+    presets={"small": replace(SUPREME_TABLE1.preset("small"), columns=("mnist-3to2",), rows=tuple(r.id for r in REHEARSED))},
 )  # fmt: skip
 BALANCES = (0.5, 1.0, 2.0, 5.0)
 SIGNS = tuple(

@@ -9,11 +9,10 @@ import ast
 import contextlib
 import copy
 import dataclasses
-import importlib
+import importlib.util
 import itertools
 import math
 import os
-import pickle
 import platform
 import signal
 import threading
@@ -34,7 +33,7 @@ from tqdm import tqdm
 
 from . import networks
 from .datasets import write_atomically
-from .domains import Domain, Task, as_domain, content, look_up, nearest, read_images
+from .domains import Domain, Task, as_domain, content, look_up, nearest, need_one_class, read_images
 
 # %% auto #0
 __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Evaluator', 'PRECISIONS', 'WARNING', 'SHOWN',
@@ -48,8 +47,8 @@ __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE
            'constants', 'typed', 'overridden', 'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted',
            'evaluating', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
            'save', 'restore', 'pictures', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit',
-           'versions', 'hardware', 'left_out', 'task_facts', 'cpu_state', 'save_model', 'read_model', 'blank_task',
-           'described_by', 'without_weights', 'imported_class', 'refill', 'known_networks', 'load_model', 'Predictor']
+           'versions', 'hardware', 'cpu_state', 'task_facts', 'described_by', 'blank_task', 'left_out', 'refill',
+           'imported_class', 'without_weights', 'known_networks', 'save_model', 'read_model', 'load_model', 'Predictor']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -187,6 +186,8 @@ class Method(nn.Module):
     optimisers: list[torch.optim.Optimizer]
     stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the configuration's `steps`
     capturable = True  # whether its step can be recorded as a CUDA graph
+    multilabel = False  # whether it can learn from images that show several classes at once
+    clusters = False  # whether its answers for the unlabelled domain are clusters, which have no names
     unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
 
     def begin(self, stage: int) -> None:
@@ -467,7 +468,7 @@ def check_value(name: str, value: Any, *, least: float, above: float, most: floa
         high = f"below {below:g}" if below < math.inf else f"at most {most:g}" if most < math.inf else ""
         raise ValueError(f"{name}={value} must be {' and '.join(filter(None, (low, high)))}")
 
-
+# %% ../nbs/04_training.ipynb #04b00013
 def plain_number(value: Any) -> Any:
     "A numpy number as Python's, which is written to a checkpoint and hashed in one way; anything else as it is."
     return value.item() if isinstance(value, np.generic) else value
@@ -478,9 +479,9 @@ class Configuration:
     "What the methods' configurations derive from: they are checked when they are made. ValueError for what cannot be."
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
         for f in dataclasses.fields(self):
-            value = plain_number(getattr(self, f.name))
-            value = networks.own(value) if isinstance(value, nn.Module) else value
+            value = typed(f.name, getattr(self, f.name), hints[f.name])
             object.__setattr__(self, f.name, value)
             if f.metadata and not (value is None and f.default is None):
                 check_value(f.name, value, **f.metadata)
@@ -499,12 +500,11 @@ class SharedConstants(Configuration):
     def __post_init__(self) -> None:
         super().__post_init__()
         network: Any = vars(self)["network"]
-        if self.pretrained and network not in networks.OWN and not networks.where_from(network):
-            raise ValueError(
-                f"network={network!r} has no weights to start from; if you mean torchvision's: torchvision/{network}"
-            )
+        papers = network in networks.ENCODERS or not networks.where_from(network)
+        if self.pretrained and network not in networks.OWN and papers:
+            raise ValueError(networks.no_weights(network))
 
-
+# %% ../nbs/04_training.ipynb #04b00015
 def named_constants(config: Any) -> dict[str, Any]:
     "A configuration as nested plain values, without the `added` constants that are at their default: what a run is named by."
     kept = [f for f in dataclasses.fields(config) if not (f.metadata.get("added") and getattr(config, f.name) == f.default)]
@@ -591,9 +591,10 @@ PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16
 
 @dataclass(frozen=True)
 class Options:
-    """How a training goes, whatever the method. `n_evals`: evaluations (and checkpoints) in a run. `stream`: leave the images
-    where they are, and read ahead; `auto`: if they do not fit. `capture`: record the step as a CUDA graph; `auto`: on a GPU.
-    `progress`: a progress bar. `report`: called every few steps with the number of steps done and the last evaluation.
+    """How a training goes, whatever the method. `n_evals`: an evaluation (and a checkpoint) every steps // n_evals steps, and at
+    the end of each stage. `stream`: leave the images where they are, and read ahead; `auto`: if they do not fit. `capture`:
+    record the step as a CUDA graph; `auto`: on a GPU. `progress`: a progress bar. `report`: called every few steps with the
+    number of steps done and the last evaluation.
     ValueError for an option that cannot be."""
 
     device: str = "auto"
@@ -713,7 +714,8 @@ class Loop:
             try:
                 advance(self, bar)
             except KeyboardInterrupt:
-                save(self)
+                with uninterrupted():
+                    save(self)
                 raise
         return self.history
 
@@ -743,7 +745,7 @@ def note(loop: Loop) -> dict[str, float]:
     row = {"step": loop.done, **mean_losses(loop)}
     row |= {WARNING + name: float(found) for name, found in loop.method.warnings(row).items()}
     with evaluating(loop.method):
-        row.update(loop.evaluator(loop.method, loop.done))
+        row.update({name: plain_number(value) for name, value in loop.evaluator(loop.method, loop.done).items()})
     loop.history.rows.append(row)
     return row
 
@@ -757,9 +759,11 @@ def advance(loop: Loop, bar: tqdm) -> None:
     while loop.done < loop.steps:
         with uninterrupted():
             loop.step()
-            if interval_ends(loop):
+            ended = interval_ends(loop)
+            if ended:
                 bar.set_postfix_str(summary(note(loop)))
-                loop.history.seconds = before + time.perf_counter() - started
+            loop.history.seconds = before + time.perf_counter() - started
+            if ended:
                 save(loop)
         bar.update()
         if loop.options.report and (loop.done % 20 == 0 or loop.done == loop.steps):
@@ -793,8 +797,12 @@ def restore(loop: Loop) -> None:
     path = loop.options.checkpoint
     if path is None or not path.exists():
         return
-    state = torch.load(path, map_location=loop.device, weights_only=True)
-    check_identity(state["identity"], loop.identity, path)
+    try:
+        state = torch.load(path, map_location=loop.device, weights_only=True)
+        found = state["identity"]
+    except Exception as error:  # torch raises errors of many kinds
+        raise WrongCheckpoint(f"{path} cannot be read as a checkpoint: delete it, or give another path") from error
+    check_identity(found, loop.identity, path)
     loop.enter(place_in(max(state["done"] - 1, 0), loop.stages)[0])
     loop.method.load_state_dict(state["method"])
     for optimiser, saved in zip(loop.method.optimisers, state["optimisers"], strict=True):
@@ -809,7 +817,7 @@ Images = Tensor | np.ndarray | Domain | str | Path | Sequence[str | Path]
 
 def pictures(images: Images, task: Task) -> Tensor:
     """uint8 (N,C,H,W) from what a model can be asked about: a tensor or an array of images, one image, a folder, a file, files,
-    a domain. Three dimensions are one image where the task has three colours, and so has it. ValueError for anything else,
+    a domain. Of a task of colour images three dimensions are one image; of grey ones, N images. ValueError for anything else,
     FileNotFoundError where there is no such file."""
     if isinstance(images, Domain):
         return images.images
@@ -826,23 +834,29 @@ def pictures(images: Images, task: Task) -> Tensor:
     if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
         return read_images([Path(x) for x in images], task.image_shape, task.resize)
     if isinstance(images, Tensor | np.ndarray):
-        colours, shape = task.image_shape[0], images.shape
-        if len(shape) == 3 and colours == 3 and 3 in (shape[0], shape[2]):
-            images, shape = images[None], (1, *shape)
-        turned = len(shape) == 4 and colours in (1, 3) and shape[3] == colours != shape[1]
-        if isinstance(images, Tensor) and len(shape) == 4 and images.dtype == torch.uint8 and not turned:
+        colour = task.image_shape[0] == 3
+        if images.ndim == (3 if colour else 2):
+            if colour and not {1, 3} & {images.shape[0], images.shape[2]}:
+                raise ValueError("images: grey images for a model of colour images must be (N,1,H,W)")
+            images = images[None]
+        if images.ndim == 4 and isinstance(images, Tensor) and images.dtype == torch.uint8 and images.shape[1] in (1, 3):
             return images
     given: Any = images
     return as_domain(given, "images", shape=task.image_shape, resize=task.resize, labelled=False).images
 
-
+# %% ../nbs/04_training.ipynb #04b00011
 @dataclass
 class Model:
-    "A trained method with what it takes to use it: the task's shape, its classes, and the history of its training."
+    """A trained method with what it takes to use it: the task's shape, its classes, and the history of its training. `domain`,
+    where it is asked for: 1 for images like the unlabelled ones, 0 like the labelled ones; None: as the task's test set."""
 
     method: Method
     task: Task
     history: History
+
+    def like(self, domain: int | None) -> int:
+        "A domain, or the one that the task's test set is like."
+        return self.task.test_domain if domain is None else int(domain)
 
     def map(self, call: Callable[[Tensor], Tensor], images: Images) -> Tensor:
         "Apply `call` to matched images (N,C,H,W) in batches, on the method's device; the result is on the CPU."
@@ -855,46 +869,51 @@ class Model:
         with evaluating(self.method):
             yield from (self.task.matched(part.to(device)) for part in found.split(size))
 
-    def outputs(self, images: Images, domain: int = 1) -> Outputs:
+    def outputs(self, images: Images, domain: int | None = None) -> Outputs:
         "Logits, hidden features and domain logits of images, in one pass."
-        found = [self.method.outputs(part, domain) for part in self.batches(images)]
+        d = self.like(domain)
+        found = [self.method.outputs(part, d) for part in self.batches(images)]
         gather = lambda parts: torch.cat([p.float().cpu() for p in parts])
         logits, hidden, domain_logits = zip(*found)
         return Outputs(gather(logits), gather(hidden), None if domain_logits[0] is None else gather(domain_logits))
 
-    def logits(self, images: Images, domain: int = 1) -> Tensor:
-        "Images to float (N, classes); `domain` 1: images like the unlabelled ones, 0: like the labelled ones."
-        return self.map(lambda x: self.method.logits(x, domain), images)
+    def logits(self, images: Images, domain: int | None = None) -> Tensor:
+        "Images to float (N, classes)."
+        d = self.like(domain)
+        return self.map(lambda x: self.method.logits(x, d), images)
 
     @property
     def classes(self) -> tuple[str, ...]:
         "The names of the classes that it was trained on."
         return self.task.labelled.classes
 
-    def predict(self, images: Images, domain: int = 1) -> Tensor:
+    def predict(self, images: Images, domain: int | None = None) -> Tensor:
         "Class ids int64 (N,) of images, into `classes` (of a clustering: numbers of clusters)."
         return self.logits(images, domain).argmax(1)
 
-    def predict_names(self, images: Images, domain: int = 1) -> list[str]:
-        "The names of the classes of images, N of them."
+    def predict_names(self, images: Images, domain: int | None = None) -> list[str]:
+        "The names of the classes of images, N of them. ValueError for clusters, which have no names."
+        if self.method.clusters and self.like(domain):
+            raise ValueError("new classes have no names: use predict, which gives the number of a cluster")
         return [self.classes[i] for i in self.predict(images, domain).tolist()]
 
-    def predict_proba(self, images: Images, domain: int = 1) -> Tensor:
+    def predict_proba(self, images: Images, domain: int | None = None) -> Tensor:
         "Probabilities float (N, classes) of images; of several classes at once, each by itself."
         logits = self.logits(images, domain)
         return logits.sigmoid() if self.task.labelled.multilabel else logits.softmax(1)
 
-    def features(self, images: Images, domain: int = 1, layer: str = "features") -> Tensor:
+    def features(self, images: Images, domain: int | None = None, layer: str = "features") -> Tensor:
         "Features float (N,D) of images."
-        return self.map(lambda x: self.method.features(x, domain, layer), images)
+        d = self.like(domain)
+        return self.map(lambda x: self.method.features(x, d, layer), images)
 
     def save(self, path: str | Path) -> None:
         "Write it to a file; see `save_model`."
         save_model(self, Path(path))
 
-    def module(self, domain: int = 1) -> nn.Module:
+    def module(self, domain: int | None = None) -> nn.Module:
         "A plain module from images (N,C,H,W) of the task's shape, 0 to 255, to logits (N, classes), in evaluation mode."
-        return Predictor(self.method, self.task.describe, domain).eval()
+        return Predictor(self.method, self.task.describe, self.like(domain)).eval()
 
 # %% ../nbs/04_training.ipynb #edfd0a96
 def test_accuracy(task: Task) -> Evaluator:
@@ -956,23 +975,27 @@ def prepare(
 # %% ../nbs/04_training.ipynb #ed7cd368
 def fit(
     build: Callable[[Task, Any], Method], task: Task, config: Any, seed: int = 0, options: Options = Options(),
-    evaluator: Evaluator | None = None,
+    evaluator: Evaluator | None = None, given: Model | None = None,
 ) -> Model:  # fmt: skip
     """Train `build(visible task, config)` for `config.steps` on batches of `config.batch_size`. One seed fixes the run; global
-    random state is left alone. A checkpoint knows the task by content. Raises ValueError for bad input before any work,
-    WrongCheckpoint, FloatingPointError when a loss is not finite."""
+    random state is left alone. A checkpoint knows the task, and a model that `build` was `given`, by content. Raises ValueError
+    for bad input before any work, WrongCheckpoint, FloatingPointError when a loss is not finite."""
     device, seed = pick_device(options.device), int(seed)
     identity = {
         **config_values(config), "method": build.__name__, "task": task.name, "size": task.size, "seed": seed,
         "precision": str(pick_precision(options.precision, device)), "device": device.type,
         "data": content(task) if options.checkpoint else "",
     }  # fmt: skip
+    if given is not None and options.checkpoint:
+        identity["given"] = networks.digest_of(given.method)
     current = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
     with torch.random.fork_rng(enabled=True), deterministic(), current:
         torch.manual_seed(seed_for(seed, 2))
         seen, samplers = prepare(task, config, seed, options, device)
         with torch.device(device):  # made where it will be trained: optimisers and their rates, too
             method = build(seen, config).to(memory_format=torch.channels_last).train()
+        if not method.multilabel:
+            need_one_class(task.labelled, type(method).__name__)
         loop = Loop(method, samplers, config.steps, options, identity, evaluator or test_accuracy(task))
         restore(loop)
         history = loop.go()
@@ -990,12 +1013,9 @@ def hardware(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} thread{'s' * (threads > 1)}"
 
 # %% ../nbs/04_training.ipynb #04b00002
-MODEL_FORMAT = 1  # of a saved model
-
-
-def left_out(method: nn.Module) -> set[str]:
-    "The names, in its `state_dict`, of the buffers that a saved method does not have."
-    return {f"{at}.{name}".lstrip(".") for at, m in method.named_modules() for name in getattr(m, "unsaved", ())}
+def cpu_state(module: nn.Module, without: Iterable[str] = ()) -> dict[str, Tensor]:
+    "The tensors of a module, by name, on the CPU, each with memory of its own."
+    return {k: v.detach().cpu().clone() for k, v in module.state_dict().items() if k not in set(without)}
 
 
 def task_facts(task: Task) -> dict[str, Any]:
@@ -1009,36 +1029,11 @@ def task_facts(task: Task) -> dict[str, Any]:
     return facts | {"describe": described}
 
 
-def cpu_state(module: nn.Module, without: Iterable[str] = ()) -> dict[str, Tensor]:
-    "The tensors of a module, by name, on the CPU, each with memory of its own."
-    return {k: v.detach().cpu().clone() for k, v in module.state_dict().items() if k not in set(without)}
-
-
-def save_model(model: Model, path: Path) -> None:
-    "Write what it takes to use a model, and no image, in one go. ValueError for a method without weights of its own."
-    method: Any = model.method
-    if not hasattr(method, "config"):
-        raise ValueError(f"{type(method).__name__} has no weights of its own: save the model that it was given")
-    place = lambda x: f"{type(x).__module__}:{type(x).__qualname__}"
-    found = {
-        "saved by": "transfer_nb", "format": MODEL_FORMAT, "method": place(method), "config class": place(method.config),
-        "config": named_constants(method.config), "task": task_facts(model.task), "versions": versions(),
-        "state": cpu_state(method, left_out(method)), "history": model.history.rows, "seconds": model.history.seconds,
-    }  # fmt: skip
-    write_atomically(path, lambda p: torch.save(found, p))
-
-# %% ../nbs/04_training.ipynb #04b00003
-def read_model(path: Path) -> dict[str, Any]:
-    "The dictionary in a saved model; ValueError where the file is not one, is cut off, or was made by a newer version."
-    try:
-        found = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        raise ValueError(f"{path} is no saved model, or is cut off: {str(error).split('. ')[0]}") from error
-    if not isinstance(found, dict) or found.get("saved by") != "transfer_nb":
-        raise ValueError(f"{path} was not written by `Model.save`; a checkpoint or a file of weights is no model")
-    if found["format"] > MODEL_FORMAT:
-        raise ValueError(f"{path} was made by a newer version ({found['versions']}): upgrade transfer_nb to read it")
-    return found
+def described_by(given: Mapping[str, Any]) -> networks.Stack:
+    "The frozen backbone of a saved task."
+    layers, _ = networks.encoder(given["network"], tuple(given["shape"]))
+    layers.load_state_dict(given["state"])
+    return layers.requires_grad_(False)
 
 
 def blank_task(facts: Mapping[str, Any]) -> Task:
@@ -1060,28 +1055,10 @@ def blank_task(facts: Mapping[str, Any]) -> Task:
         resize=facts["resize"], test_domain=facts["test_domain"], kind=facts["kind"], describe=describe,
     )  # fmt: skip
 
-
-def described_by(given: Mapping[str, Any]) -> networks.Stack:
-    "The frozen backbone of a saved task."
-    layers, _ = networks.encoder(given["network"], tuple(given["shape"]))
-    layers.load_state_dict(given["state"])
-    return layers.requires_grad_(False)
-
-
-def without_weights(values: Mapping[str, Any]) -> dict[str, Any]:
-    "Constants, of which none asks for pretrained weights: those of the file will take their place."
-    inner = lambda v: without_weights(v) if isinstance(v, Mapping) else v
-    return {k: inner(v) for k, v in values.items() if k != "pretrained"}
-
-
-def imported_class(place: str, path: Path) -> Any:
-    "The class that a saved model names, if it is one of this package; ValueError for any other."
-    module, _, name = place.partition(":")
-    package = __name__.rpartition(".")[0]
-    found = getattr(importlib.import_module(module), name, None) if module.startswith(f"{package}.") else None
-    if not (isinstance(found, type) and issubclass(found, Method | Configuration)):
-        raise ValueError(f"{path}: {place} is not a method of this package; give its class with method=")
-    return found
+# %% ../nbs/04_training.ipynb #04b00021
+def left_out(method: nn.Module) -> set[str]:
+    "The names, in its `state_dict`, of the buffers that a saved method does not have."
+    return {f"{at}.{name}".lstrip(".") for at, m in method.named_modules() for name in getattr(m, "unsaved", ())}
 
 
 def refill(method: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
@@ -1103,7 +1080,24 @@ def refill(method: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     if wrong:
         raise ValueError(f"{path} does not fit this version of its method, which differs in {', '.join(sorted(wrong)[:3])}")
 
+# %% ../nbs/04_training.ipynb #04b00023
+def imported_class(place: str, path: Path) -> Any:
+    "The class that a saved model names, if it is one of this package; ValueError for any other."
+    module, _, name = place.partition(":")
+    package = __name__.rpartition(".")[0]
+    ours = module.startswith(f"{package}.") and importlib.util.find_spec(module)
+    found = getattr(importlib.import_module(module), name, None) if ours else None
+    if not (isinstance(found, type) and issubclass(found, Method | Configuration)):
+        raise ValueError(f"{path}: {place} is not a method of this package; give its class with method=")
+    return found
 
+
+def without_weights(values: Mapping[str, Any]) -> dict[str, Any]:
+    "Constants, of which none asks for pretrained weights: those of the file will take their place."
+    inner = lambda v: without_weights(v) if isinstance(v, Mapping) else v
+    return {k: inner(v) for k, v in values.items() if k != "pretrained"}
+
+# %% ../nbs/04_training.ipynb #04b00026
 @contextlib.contextmanager
 def known_networks(found: Mapping[str, Any], network: nn.Module | None, path: Path) -> Iterator[None]:
     "Inside, the names of a user's own networks in a saved model stand for `network`. ValueError where it is needed, and is None."
@@ -1119,7 +1113,41 @@ def known_networks(found: Mapping[str, Any], network: nn.Module | None, path: Pa
         networks.OWN.clear()
         networks.OWN.update(before)
 
+# %% ../nbs/04_training.ipynb #04b00028
+MODEL_FORMAT = 1  # of a saved model
 
+
+def save_model(model: Model, path: Path) -> None:
+    "Write what it takes to use a model, and no image, in one go. ValueError for a method without weights of its own."
+    method: Any = model.method
+    if not hasattr(method, "config"):
+        raise ValueError(f"{type(method).__name__} has no weights of its own: save the model that it was given")
+    place = lambda x: f"{type(x).__module__}:{type(x).__qualname__}"
+    found = {
+        "saved by": "transfer_nb", "format": MODEL_FORMAT, "method": place(method), "config class": place(method.config),
+        "config": named_constants(method.config), "task": task_facts(model.task), "versions": versions(),
+        "state": cpu_state(method, left_out(method)), "history": model.history.rows, "seconds": model.history.seconds,
+    }  # fmt: skip
+    write_atomically(path, lambda p: torch.save(found, p))
+
+
+def read_model(path: Path) -> dict[str, Any]:
+    "The dictionary in a saved model; ValueError where the file is not one, is cut off, or was made by a newer version."
+    try:
+        found = torch.load(path, weights_only=True, map_location="cpu")
+    except OSError:
+        raise
+    except Exception as error:  # torch raises errors of many kinds
+        raise ValueError(f"{path} is no saved model, or is cut off: {str(error).split('. ')[0]}") from error
+    if not isinstance(found, dict) or found.get("saved by") != "transfer_nb":
+        raise ValueError(f"{path} was not written by `Model.save`; a checkpoint or a file of weights is no model")
+    if found.get("format", 0) > MODEL_FORMAT:
+        raise ValueError(f"{path} was made by a newer version ({found.get('versions')}): upgrade transfer_nb to read it")
+    if lacking := [k for k in ("method", "config class", "config", "task", "state", "history", "seconds") if k not in found]:
+        raise ValueError(f"{path} is no saved model: it has no {', '.join(lacking)}")
+    return found
+
+# %% ../nbs/04_training.ipynb #04b0002a
 def load_model(
     path: str | Path, *, method: type[Method] | None = None, network: nn.Module | None = None, device: str = "auto"
 ) -> Model:
@@ -1141,7 +1169,7 @@ def load_model(
         rebuilt.to(where).to(memory_format=torch.channels_last).eval(), task, History(found["history"], found["seconds"])
     )
 
-
+# %% ../nbs/04_training.ipynb #04b0002c
 class Predictor(nn.Module):
     "What `Model.module` gives: a method's logits, without the rest."
 

@@ -82,7 +82,9 @@ class Folders:
 class Making:
     "How runs are made."
 
-    preset: str = "quick"  # quick, small, cpu, gpu, paper, best; for a method: quick is the embedded sample, others the full set
+    preset: str = (
+        "quick"  # quick, small, short, cpu, gpu, paper, best; for a method: quick is the embedded sample, others the full set
+    )
     seeds: int | None = None  # how many seeds (default: the preset's; for a method: 1)
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     precision: Literal["float32", "bfloat16"] = "float32"  # arithmetic of the training step

@@ -232,6 +232,7 @@ OFFICE_ROWS = (
     Row("coral", "Deep CORAL", FROZEN | {"baseline": "coral", "weight": 1.0}, **RIVAL),
     Row("ddc", "DDC", FROZEN | {"baseline": "ddc"}, **RIVAL),
     Row("dann", "DANN", FROZEN, "dann_tables.described"),
+    Row("adda", "ADDA", FROZEN | {"baseline": "adda"}, **RIVAL),
     Row("fan", "FAN", FAN_EARLIER | FROZEN, "dann_tables.described", "fan", ours=True),
     Row("train_on_target", "Train on one half of the target", FROZEN | {"adapt": False}, "dann_tables.one_half"),
     Row("source_only_tuned", "Source only, finetuned", {"adapt": False}, "dann_tables.enlarged"),
@@ -251,6 +252,10 @@ DANN_OFFICE = Table(
             n_evals=8,
             note="Batch normalisation with each domain's own statistics. The recipe was tried on two of the pairs, with their"
             " test labels: batch normalisation for DANN, CORAL's weight of 1, FAN's earlier reading",
+        ),
+        "short": Preset(
+            "full", PAIRS, ("source_only", "dann"), {"steps": 300, "batch_size": 16}, n_evals=3,
+            note="Frozen, with as many steps and images as the finetuned rows have",
         ),
         "paper": Preset("full", PAIRS, ("source_only_tuned", "dann_tuned"), TUNED, seeds=1, n_evals=3, note="Finetuned"),
     },

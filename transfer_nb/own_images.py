@@ -40,6 +40,7 @@ RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {  # name: (label, method,
     "coral": ("Deep CORAL", "alignment", {"baseline": "coral", "weight": 1.0}),
     "ddc": ("DDC", "alignment", {"baseline": "ddc"}),
     "dann": ("DANN", "dann", {"norm": True}),
+    "adda": ("ADDA", "alignment", {"baseline": "adda"}),
     "fan": ("FAN", "fan", {"discriminator_lr": 1e-3, "schedule": "linear", "dropout": 0.0}),
 }
 
@@ -48,7 +49,7 @@ RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {  # name: (label, method,
 class Plan:
     "What `adapt` trains. ValueError for what cannot be."
 
-    method: tuple[str, ...] = ("source_only", "dann")  # source_only, coral, ddc, dann, fan; or all
+    method: tuple[str, ...] = ("source_only", "dann")  # source_only, coral, ddc, dann, adda, fan; or all
     network: str = "tf_efficientnet_lite0"  # a backbone of timm or torchvision
     pretrained: bool = True  # with weights from ImageNet
     finetune: bool = False  # train the backbone, too; else it is frozen, and reads each photograph once

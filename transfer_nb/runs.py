@@ -94,7 +94,8 @@ def find_variant(variant: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     found = getattr(imported(module), function, None) if module else None
     if not callable(found):
         raise ValueError(f"variant={variant!r}: there is no function {function} in {module or 'no module'}")
-    if "task" not in inspect.signature(found).parameters:
+    first = next(iter(inspect.signature(found).parameters.values()), None)
+    if first is None or first.annotation is not first.empty and "Task" not in str(first.annotation):
         raise ValueError(f"variant={variant!r}: {function} does not take a task")
     return found, arguments
 

@@ -827,6 +827,8 @@ def pictures(images: Images, task: Task) -> Tensor:
         images = [images]
     if isinstance(images, Iterator):
         images = list(images)
+    if hasattr(images, "dataset"):
+        raise ValueError("images: a DataLoader is not taken; give its images, or go through it with `model.module()`")
     if hasattr(images, "convert"):  # a picture of Pillow's
         images = np.asarray(images.convert("RGB" if task.image_shape[0] == 3 else "L"))[None]
     if isinstance(images, list | tuple) and not images:
@@ -981,6 +983,8 @@ def fit(
     random state is left alone. A checkpoint knows the task, and a model that `build` was `given`, by content. Raises ValueError
     for bad input before any work, WrongCheckpoint, FloatingPointError when a loss is not finite."""
     device, seed = pick_device(options.device), int(seed)
+    if seed < 0:
+        raise ValueError(f"seed={seed} must be at least 0")
     identity = {
         **config_values(config), "method": build.__name__, "task": task.name, "size": task.size, "seed": seed,
         "precision": str(pick_precision(options.precision, device)), "device": device.type,

@@ -25,7 +25,7 @@ from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -556,7 +556,10 @@ def work_and_report(run: Run, settings: Settings, own: Mapping[str, nn.Module]) 
         for messages in MESSAGES:
             messages.put((run.key, done, training.summary(row)))
 
-    return work(run, settings, report)
+    try:
+        return work(run, settings, report)
+    except KeyboardInterrupt:
+        os._exit(130)  # the run is saved; the pool would hand this process the next one
 
 
 def keep_memory() -> None:
@@ -608,9 +611,9 @@ class LocalEngine:
 
     def close(self) -> None:
         "Cancel what waits, and end the workers."
-        for process in active_children() if self.running else []:  # a signal to the command alone does not reach them
+        for worker in (getattr(self.pool, "_processes", None) or {}) if self.running else ():  # which no signal may have reached
             with contextlib.suppress(OSError):
-                os.kill(process.pid or 0, signal.SIGINT)
+                os.kill(worker, signal.SIGINT)
         self.pool.shutdown(wait=not self.running, cancel_futures=True)
 
 # %% ../nbs/07_runs.ipynb #07b0003b

@@ -334,7 +334,8 @@ def plain(value: Any) -> Any:
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
     "The records of a file, by key; ValueError that names the line that is broken, or made by a newer version."
     found = {}
-    for i, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):  # a name may hold other ends
+    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    for i, line in enumerate(text.split("\n") if text else [], 1):  # a name may hold other ends of a line
         try:
             record = json.loads(line)
             key, version = record["key"], record["format"]

@@ -1,4 +1,4 @@
-"""nbdev_test that compares, too: `python tools/run_notebook.py --path nbs/NAME.ipynb`, with the options of nbdev_test.
+"""nbdev_test that compares, too: `python tools/run_notebook.py nbs/NAME.ipynb`.
 
 nbdev_test executes a notebook and drops what its cells show. Here it must be that a cell shows something exactly where the
 notebook has an output stored: this finds a notebook that was saved without being run, and a cell whose output is missing.
@@ -37,8 +37,13 @@ class ComparingShell(CaptureShell):
             DIFFERENT.append(f"cell {cell.idx_} {what}: {cell.source.strip().splitlines()[-1].strip()[:60]}")
 
 
-if __name__ == "__main__":
+def main(path: str) -> None:
+    """nbdev_test of a notebook, and the comparison."""
     nbdev.test.CaptureShell = ComparingShell
-    nbdev.test.nbdev_test()
+    nbdev.test.nbdev_test(path, n_workers=0, do_print=True)
     if DIFFERENT:
         sys.exit("\n".join([*DIFFERENT, "-> run the notebook from top to bottom and save it"]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -101,7 +101,6 @@ class FourNetworks(Learner):
 
     def begin(self, stage: int) -> None:
         "After the warm-up, G becomes M. What G says of a few images is remembered, early and in the middle."
-        super().begin(stage)
         if stage == 1 and self.config.warm_up:
             self.generator.load_state_dict(self.network.state_dict())
         self.early[stage - 1] = self.said(self.shown)
@@ -199,7 +198,7 @@ def fit(
     def akt(seen: Task, config: Config) -> AKT:
         return AKT(seen, config, first)
 
-    return training.fit(akt, task, config, seed, options, evaluator or training.test_accuracy(task), first)
+    return training.fit(akt, task, config, seed, options, evaluator, first)
 
 # %% ../nbs/50_akt.ipynb #50000023
 MOMENTS = ("early", "in the middle", "at the end")
@@ -226,10 +225,10 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
     targets = [(c, i) for c in classes for i in shows[:, c].nonzero()[:each, 0].tolist()]
     found = {
         "image": task.matched(pool.images[at]).cpu().numpy(), "moment": np.array([m for m, *_ in kept], np.uint8),
-        "of_class": np.array([c for _, c, *_ in kept], np.uint8), "sure": np.array([k[3] for k in kept], np.float16),
+        "of_class": np.array([c for _, c, *_ in kept], np.int16), "sure": np.array([k[3] for k in kept], np.float16),
         "share": given.double().mean(1).numpy().astype(np.float16),
         "target": task.matched(task.labelled.images[[i for _, i in targets]]).numpy(),
-        "target_class": np.array([c for c, _ in targets], np.uint8), "names": np.array(task.labelled.classes),
+        "target_class": np.array([c for c, _ in targets], np.int16), "names": np.array(task.labelled.classes),
     }  # fmt: skip
     single = pool.labels is not None and not pool.multilabel
     if not single:

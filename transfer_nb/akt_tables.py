@@ -167,7 +167,7 @@ def akt_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "Figure 3, as far as it can be drawn from the records at a preset: (name, matplotlib figure)."
     from transfer_nb import akt
 
-    for column in AKT_TABLE1.preset(preset).columns if preset in AKT_TABLE1.presets else ():
+    for column in AKT_TABLE1.columns_of(preset):
         for run, z in arrays_of(AKT_TABLE1, records, "akt", column, preset)[:1]:
             others = None if run["task"].endswith("omniglot") else z["others"].tolist()  # whose names say nothing
             yield f"akt.figure3.{column}.{preset}", akt.grid_of(z, z["names"].tolist(), others)

@@ -19,7 +19,15 @@ from torch.nn.functional import cross_entropy, dropout, normalize, softplus
 from . import scores, training
 from .augment import random_affine, uniform
 from .domains import Task
-from .networks import KNOWN, bottleneck_parts, lenet, mlp_discriminator, reverse_gradient, upsampling_decoder
+from transfer_nb.networks import (
+    BOTTLENECK,
+    KNOWN,
+    bottleneck_parts,
+    lenet,
+    mlp_discriminator,
+    reverse_gradient,
+    upsampling_decoder,
+)
 from .runs import descriptors
 from .scores import linear_svm, svm_accuracy
 from .training import Batch, Evaluator, Method, Model, Options, SharedConstants
@@ -28,13 +36,13 @@ from .training import constant_of, descend, make_optimiser
 P = ParamSpec("P")
 
 # %% auto #0
-__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'BASELINES', 'DRAWING', 'FEATURES', 'BOTTLENECK', 'AS_ADDA', 'BUDGETS',
-           'principal_directions', 'standardise', 'subspace_alignment', 'alignment_curve', 'standardised_accuracy',
-           'subspace_scores', 'discriminator_loss', 'fooling_loss', 'discriminator_state', 'check_same_classes',
-           'Config', 'adam', 'unit_pixels', 'SharedNetwork', 'Baseline', 'fit', 'in_full', 'linear', 'gaussians',
-           'mean_squared_distance', 'mean_of_pairs', 'mmd2', 'DDC', 'BiasedDDC', 'covariance', 'coral_loss', 'CORAL',
-           'RevGrad', 'confusion_loss', 'Confusion', 'ADDA', 'moved', 'DRCN', 'difference_loss',
-           'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN', 'paper_config', 'discrepancies']
+__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'BASELINES', 'DRAWING', 'FEATURES', 'AS_ADDA', 'BUDGETS', 'principal_directions',
+           'standardise', 'subspace_alignment', 'alignment_curve', 'standardised_accuracy', 'subspace_scores',
+           'discriminator_loss', 'fooling_loss', 'discriminator_state', 'check_same_classes', 'Config', 'adam',
+           'unit_pixels', 'SharedNetwork', 'Baseline', 'fit', 'in_full', 'linear', 'gaussians', 'mean_squared_distance',
+           'mean_of_pairs', 'mmd2', 'DDC', 'BiasedDDC', 'covariance', 'coral_loss', 'CORAL', 'RevGrad',
+           'confusion_loss', 'Confusion', 'ADDA', 'moved', 'DRCN', 'difference_loss', 'scale_invariant_error', 'DSN',
+           'pair_generator', 'CoGAN', 'paper_config', 'discrepancies']
 
 # %% ../nbs/12_alignment.ipynb #1a62a45e
 def principal_directions(features: Tensor, d: int) -> Tensor:
@@ -158,7 +166,6 @@ class Config(SharedConstants):
 
 # %% ../nbs/12_alignment.ipynb #a850c152
 FEATURES = 500  # the units of LeNet's fully connected layer
-BOTTLENECK = 256  # those on other networks
 AS_ADDA = "as ADDA's first stage: "
 
 
@@ -410,13 +417,12 @@ class ADDA(Baseline):
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds the target's encoder and a discriminator, and divides the steps between two stages."
         first = round(self.config.steps * self.config.source_part)
-        self.stages, self.adapting = (first, self.config.steps - first), False
+        self.stages = (first, self.config.steps - first)
         self.target, self.discriminator = copy.deepcopy(self.encoder), mlp_discriminator(self.width, norm=False)
         return [adam([self.encoder, self.classifier], self.config.lr, self.config.momentum)]
 
     def begin(self, stage: int) -> None:
         "Stage two: freeze the source's network, and start the target's encoder from it."
-        self.adapting = True
         self.target.load_state_dict(self.encoder.state_dict())
         self.encoder.requires_grad_(False)
         self.classifier.requires_grad_(False)
@@ -425,7 +431,7 @@ class ADDA(Baseline):
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of stage one, or one of the discriminator and one of the target's encoder."
-        if not self.adapting:
+        if not self.stage:
             return super().step(labelled, unlabelled, progress)
         judge = lambda f: self.discriminator(f).float().squeeze(1)
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
@@ -437,7 +443,7 @@ class ADDA(Baseline):
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
         "uint8 (N,C,H,W) to (N,500), by the encoder of the domain."
-        return (self.target if self.adapting and domain == 1 else self.encoder)(images, domain)
+        return (self.target if self.stage and domain == 1 else self.encoder)(images, domain)
 
 # %% ../nbs/12_alignment.ipynb #54fbd8c5
 def moved(images: Tensor) -> Tensor:

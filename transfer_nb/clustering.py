@@ -348,11 +348,6 @@ class MCL(Clusterer):
         self.similarity, self.fixed = Similarity(self.width), copy.deepcopy(self.encoder).requires_grad_(False)
         self.register_buffer("before", start.features / self.scale)
         self.stages = (self.config.steps // 3, self.config.steps - self.config.steps // 3)
-        self.comparing = True
-
-    def begin(self, stage: int) -> None:
-        "From now on the clusters are learned."
-        self.comparing = False
 
     def train(self, mode: bool = True) -> MCL:
         "As usual, but for the encoder that stays as it was."
@@ -375,7 +370,7 @@ class MCL(Clusterer):
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "First that of the comparison, on labelled images; then that of the clusters."
-        if self.comparing:
+        if not self.stage:
             return {"similarity loss": self.comparison_loss(labelled)}
         with torch.no_grad():
             same = (self.compare(self.before[unlabelled.position]) > 0).float()

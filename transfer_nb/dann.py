@@ -22,7 +22,7 @@ from .networks import reverse_gradient
 from .runs import descriptors, feature_arrays
 from .scores import linear_svm, svm_accuracy
 from .training import OPTIMISERS, SCHEDULES, Batch, Evaluator, Method, Model, Options, Outputs, SharedConstants
-from .training import constant_of, make_optimiser, set_lr
+from .training import constant_of, descend, make_optimiser, set_lr
 
 # %% auto #0
 __all__ = ['NETWORKS', 'BATCH_NORM', 'LEAST', 'arrays', 'TABLE1', 'OFFICE31', 'TABLE2', 'adaptation_factor', 'Config',
@@ -69,7 +69,7 @@ def make_parts(seen: Task, config: Config) -> Parts:
     if config.network not in DANN_NETWORKS:
         return bottleneck_parts(
             config.network, seen.shape, len(seen.labelled.classes), pretrained=config.pretrained, lr=config.backbone_lr,
-            init=config.init, norm=config.norm, dropout=config.dropout, attach=config.attach,
+            init=config.init, norm=config.norm, dropout=config.dropout,
         )  # fmt: skip
     images = [training.representative(d, seen) for d in (seen.labelled, seen.unlabelled)]
     means = domain_means(images[0], images[1], config.mean)
@@ -180,9 +180,7 @@ class DANN(TwoLosses):
         "SGD with the annealed rate of appendix C, and the ℓ2-norm restriction where it is asked for."
         (optimiser,) = self.optimisers
         set_lr(optimiser, self.config.lr * SCHEDULES[self.config.schedule](progress))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        descend(optimiser, loss)
         if self.config.max_norm:
             restrict_norms(self.parts, self.config.max_norm)
 

@@ -94,16 +94,12 @@ class ModernDANN(dann.DANN):
         if not self.config.adapt:
             return {"label loss": label_loss}
         factor = dann.adaptation_factor(progress, self.config.gamma)
-        f_t = self.parts.features(self.heavy(unlabelled.images), 1)
+        f_t = self.parts.features(heavy_view(unlabelled.images, self.config), 1)
         return {
             "label loss": label_loss,
             "domain loss": self.domain_loss(f_s, f_t, self.config.trade_off * factor),
             "consistency loss": self.config.consistency * factor * self.consistency(unlabelled.images, f_t),
         }
-
-    def heavy(self, x: Tensor) -> Tensor:
-        "The heavily augmented view of a target batch (N,C,H,W), with the configuration's constants."
-        return heavy_view(x, self.config)
 
     def consistency(self, images: Tensor, f_t: Tensor) -> Tensor:
         "L_c: the teacher's answers for the light view of `images`, against the network's for the heavy view's features (B,D)."

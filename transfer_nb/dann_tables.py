@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import alignment, dann, datasets, domains, networks, synthetic
+from . import alignment, dann, datasets, domains, fan, networks, synthetic
 from .domains import Task
 from .experiments import OFFICIAL, SPLIT, Column, Preset, Row, Table, arrays_of, curves_of
 from .runs import Records, some
@@ -22,10 +22,10 @@ from .runs import Records, some
 # %% auto #0
 __all__ = ['SA', 'SOURCE_ONLY', 'SHARES', 'TABLE1_ROWS', 'SVHN', 'SIGNS', 'MNIST_SVHN', 'FAILS', 'TABLE1_COLUMNS', 'QUICK',
            'TABLE1_PRESETS', 'DANN_TABLE1', 'READINGS', 'READING_ROWS', 'DANN_READINGS', 'OFFICE', 'OURS', 'NO_OFFICE',
-           'GHIFARY', 'OFFICE_CELLS', 'DANN_TABLE2', 'PAIRS', 'FROZEN', 'FAN_EARLIER', 'RIVAL', 'OFFICE_ROWS', 'TUNED',
-           'DANN_OFFICE', 'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES', 'DANN_CHOICES', 'TABLES',
-           'rendered', 'domain_examples', 'proportions', 'in_proportion', 'binarised', 'small', 'enlarged', 'described',
-           'one_half', 'embeddings', 'few', 'few_hidden', 'few_alone', 'figure4', 'dann_figures']
+           'GHIFARY', 'OFFICE_CELLS', 'DANN_TABLE2', 'PAIRS', 'FROZEN', 'RIVAL', 'OFFICE_ROWS', 'TUNED', 'DANN_OFFICE',
+           'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES', 'DANN_CHOICES', 'TABLES', 'rendered',
+           'domain_examples', 'proportions', 'in_proportion', 'binarised', 'small', 'enlarged', 'described', 'one_half',
+           'embeddings', 'few', 'few_hidden', 'few_alone', 'figure4', 'dann_figures']
 
 # %% ../nbs/11_dann_results.ipynb #01f888ad
 def rendered(name: str, n: int) -> Tensor:
@@ -224,7 +224,6 @@ def one_half(task: Task) -> Task:
 # %% ../nbs/11_dann_results.ipynb #11c00005
 PAIRS = tuple(f"{a}-{b}" for a, b in itertools.permutations(alignment.OFFICE_CALTECH, 2))
 FROZEN = {"network": "frozen"}
-FAN_EARLIER = {"discriminator_lr": 1e-3, "schedule": "linear", "dropout": 0.0}  # `fan.EARLIER`
 RIVAL: dict[str, Any] = dict(variant="dann_tables.described", method="alignment", ours=True)
 OFFICE_ROWS = (
     Row("source_only", "Source only", FROZEN | {"adapt": False}, "dann_tables.described"),
@@ -233,7 +232,7 @@ OFFICE_ROWS = (
     Row("ddc", "DDC", FROZEN | {"baseline": "ddc"}, **RIVAL),
     Row("dann", "DANN", FROZEN, "dann_tables.described"),
     Row("adda", "ADDA", FROZEN | {"baseline": "adda"}, **RIVAL),
-    Row("fan", "FAN", FAN_EARLIER | FROZEN, "dann_tables.described", "fan", ours=True),
+    Row("fan", "FAN", fan.EARLIER | FROZEN, "dann_tables.described", "fan", ours=True),
     Row("train_on_target", "Train on one half of the target", FROZEN | {"adapt": False}, "dann_tables.one_half"),
     Row("source_only_tuned", "Source only, finetuned", {"adapt": False}, "dann_tables.enlarged"),
     Row("dann_tuned", "DANN, finetuned", variant="dann_tables.enlarged"),
@@ -347,12 +346,12 @@ def dann_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     from transfer_nb import figures
 
     shown = ("source_only_bn", "dann_bn") if preset == "quick" else ("source_only", "dann")
-    for column in DANN_TABLE1.preset(preset).columns if preset in DANN_TABLE1.presets else ():
+    for column in DANN_TABLE1.columns_of(preset):
         panels = embeddings(records, column, preset, shown)
         if panels:
             yield f"dann.figure3.{column}.{preset}", figures.tsne_panels(panels, by_class=True)
     for table in (DANN_TABLE1, DANN_FIGURE4, DANN_FIGURE4_DIGITS):
-        for column in table.preset(preset).columns if preset in table.presets else ():
+        for column in table.columns_of(preset):
             curves = curves_of(table, records, preset, column)
             errors = {k: (steps, 1 - mean, sd) for k, (steps, mean, sd) in curves.items()}
             if errors:

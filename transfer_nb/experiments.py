@@ -113,6 +113,10 @@ class Table:
         "The preset of this name; ValueError with the nearest names where there is none."
         return look_up(name, self.presets, f"preset of {self.name}")
 
+    def columns_of(self, preset: str) -> tuple[str, ...]:
+        "The columns of a preset; none where there is no such preset."
+        return self.presets[preset].columns if preset in self.presets else ()
+
     def run(self, row: str, column: str, preset: str, seed: int = 0, precision: str = "float32") -> Run:
         "The run of a cell. ValueError for an unknown name, or an override that cannot be."
         r, c, p = self.row(row), self.column(column), self.preset(preset)

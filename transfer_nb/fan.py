@@ -88,7 +88,7 @@ def other_network(
 ) -> tuple[Stack, int, Callable[..., nn.Module]]:  # fmt: skip
     "An encoder that is not FAN's, with a last layer to `WIDTH` features; this number; a decoder. Raises what it raises."
     layers, n = networks.encoder(network, shape, pretrained, lr)
-    return Stack(layers, nn.Linear(n, WIDTH)), WIDTH, features_decoder if network == "frozen" else upsampling_decoder
+    return Stack(*layers, nn.Linear(n, WIDTH)), WIDTH, features_decoder if network == "frozen" else upsampling_decoder
 
 
 def factorized(
@@ -189,13 +189,13 @@ class TwoNetworks(Method):
     def __init__(self, seen: Task, config: Config):
         super().__init__()
         check_same_classes(seen)
-        self.config, self.stage, self.stages = config, 0, (config.source_steps, config.target_steps)
+        self.config, self.stages = config, (config.source_steps, config.target_steps)
         classes = len(seen.labelled.classes)
         given = config.design, config.dropout, config.pretrained, config.backbone_lr
         build = partial(factorized, config.network, seen.shape, classes, *given)
         self.source, self.target = (build() for _ in range(2))
-        if config.shared >= len(self.source.encoder):
-            raise ValueError(f"shared={config.shared}: {config.network} has {len(self.source.encoder)} modules; share fewer")
+        if config.shared >= len(self.source.encoder) - 1:  # the first module only scales the pixels
+            raise ValueError(f"shared={config.shared}: {config.network} has {len(self.source.encoder) - 1} modules; share fewer")
         self.discriminator = mlp_discriminator(
             classes, NETWORKS[config.network][3] if config.network in NETWORKS else DISCRIMINATOR
         )
@@ -225,12 +225,16 @@ class TwoNetworks(Method):
 class TwoStages(TwoNetworks):
     "The networks of FAN, and what changes where stage two begins."
 
+    def shared(self) -> nn.Sequential:
+        "The early modules that the target network takes over unchanged; the first one, which scales the pixels, comes on top."
+        return self.target.encoder[: self.config.shared + 1 if self.config.shared else 0]
+
     def begin(self, stage: int) -> None:
         "The target network becomes a copy of the source network, which is frozen."
-        c, self.stage = self.config, stage
+        c = self.config
         self.target.load_state_dict(self.source.state_dict())
         self.source.requires_grad_(False)
-        self.target.encoder[: c.shared + 1].requires_grad_(False)  # + 1: the first layer only scales the pixels
+        self.shared().requires_grad_(False)
         free = [p for p in self.target.parameters() if p.requires_grad]
         lrs = ((free, c.target_lr), (list(self.discriminator.parameters()), c.discriminator_lr))
         self.optimisers = [make_optimiser("adam", parameters, lr, c.momentum) for parameters, lr in lrs]
@@ -241,7 +245,7 @@ class TwoStages(TwoNetworks):
         super().train(mode)
         if self.stage:
             self.source.eval()
-            self.target.encoder[: self.config.shared + 1].eval()
+            self.shared().eval()
         return self
 
 # %% ../nbs/20_fan.ipynb #75e96e70

@@ -140,7 +140,7 @@ def pseudo_figures(records: Records, column: str, preset: str) -> dict[str, Any]
 
 def metric_transfer_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "The figures that can be drawn from the records at a preset: (name, matplotlib figure)."
-    for column in METRIC_TABLE2.preset(preset).columns if preset in METRIC_TABLE2.presets else ():
+    for column in METRIC_TABLE2.columns_of(preset):
         for name, figure in pseudo_figures(records, column, preset).items():
             yield f"metric_transfer.{name}.{column}.{preset}", figure
 

@@ -25,15 +25,15 @@ from .datasets import offline, write_atomically
 from .domains import Task, matched, nearest
 
 # %% auto #0
-__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'PerDomain', 'Stack',
-           'Normalise', 'channel_mean', 'domain_means', 'DomainBatchNorm', 'ReverseGradient', 'reverse_gradient',
-           'initialise', 'Parts', 'conv', 'fully_connected', 'mnist_parts', 'svhn_parts', 'gtsrb_parts',
-           'feature_width', 'dann_network', 'rectified', 'lenet', 'upsampling_decoder', 'mlp_discriminator',
-           'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock', 'wide_resnet', 'four_convolutions',
+__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'BOTTLENECK',
+           'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means', 'DomainBatchNorm', 'ReverseGradient',
+           'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected', 'mnist_parts', 'svhn_parts',
+           'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet', 'upsampling_decoder',
+           'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock', 'wide_resnet',
            'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features', 'vgg16', 'alexnet', 'Floats',
-           'on_features', 'as_they_are', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names',
-           'headless', 'torchvision_net', 'timm_net', 'backbone', 'digest_of', 'own', 'no_weights', 'encoder',
-           'bottleneck_parts', 'Describe', 'frozen_features', 'follow']
+           'on_features', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names', 'headless',
+           'torchvision_net', 'timm_net', 'backbone', 'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts',
+           'Describe', 'frozen_features', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -317,14 +317,6 @@ def wide_resnet(shape: tuple[int, int, int], depth: int = 28, width: int = 2) ->
     end = [nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return Stack(to_unit(shape[0]), nn.Conv2d(shape[0], 16, 3, 1, 1, bias=False), *layers, *end)
 
-# %% ../nbs/02_networks.ipynb #f54e7156
-def four_convolutions(shape: tuple[int, int, int]) -> Stack:
-    "Metric transfer, section 4.3: uint8 (N,C,H,W), scaled to ±1, to (N, 64·⌊H/16⌋·⌊W/16⌋)."
-    widths = (shape[0], 64, 64, 64, 64)
-    block = lambda i, o: (nn.Conv2d(i, o, 3, 1, 1), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
-    blocks = [m for i, o in zip(widths, widths[1:]) for m in block(i, o)]
-    return Stack(to_unit(shape[0]), *blocks, nn.Flatten())
-
 # %% ../nbs/02_networks.ipynb #02a7e052
 def small_resnet(shape: tuple[int, int, int], depth: int = 18) -> Stack:
     """ResNet-18 or ResNet-50 with a 3×3 stem: uint8 (N,C,H,W), scaled to ±1, to (N,512) or (N,2048). SUPREME, section 4 (and
@@ -335,7 +327,7 @@ def small_resnet(shape: tuple[int, int, int], depth: int = 18) -> Stack:
 
 
 def vgg5(shape: tuple[int, int, int], widths: Sequence[int] = (64, 128, 256, 512, 512)) -> Stack:
-    "Five 3×3 convolutions, each with pooling: uint8 (N,C,H,W), scaled to ±1, to (N,512·⌊H/32⌋·⌊W/32⌋). SUPREME, section 4; DTC."
+    "3×3 convolutions, each with pooling: uint8 (N,C,H,W), scaled to ±1, to (N,512·⌊H/32⌋·⌊W/32⌋). SUPREME, section 4; DTC."
     block = lambda i, o: (nn.Conv2d(i, o, 3, 1, 1), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
     return Stack(to_unit(shape[0]), *(m for i, o in zip((shape[0], *widths), widths) for m in block(i, o)), nn.Flatten())
 
@@ -386,15 +378,11 @@ def on_features(shape: tuple[int, int, int], width: int = 512, dropout: float = 
     return Stack(Floats(), nn.Dropout(dropout), nn.Linear(shape[1], width), nn.ReLU())
 
 # %% ../nbs/02_networks.ipynb #02a7e05b
-def as_they_are(shape: tuple[int, int, int]) -> Stack:
-    "Features (N,1,D,4), see `Floats`, as they are, (N,D). Ours."
-    return Stack(Floats())
-
-
 ENCODERS: dict[str, Callable[[tuple[int, int, int]], Stack]] = {
-    "lenet": lenet_features, "conv3": strided_convolutions, "conv4": four_convolutions, "vgg5": vgg5, "resnet18": small_resnet,
+    "lenet": lenet_features, "conv3": strided_convolutions, "vgg5": vgg5, "resnet18": small_resnet,
+    "conv4": partial(vgg5, widths=(64,) * 4),  # metric transfer, section 4.3: to (N, 64·⌊H/16⌋·⌊W/16⌋)
     "wrn-10-1": partial(wide_resnet, depth=10, width=1), "wrn-28-2": wide_resnet, "wrn-28-10": partial(wide_resnet, width=10),
-    "features": on_features, "frozen": as_they_are, "vgg16": vgg16, "alexnet": alexnet,
+    "features": on_features, "frozen": lambda shape: Stack(Floats()), "vgg16": vgg16, "alexnet": alexnet,
     "resnet50": partial(small_resnet, depth=50),
 }  # fmt: skip
 
@@ -587,17 +575,20 @@ def encoder(name: str, shape: tuple[int, int, int], pretrained: bool = False, lr
     return layers, feature_width(layers, shape)
 
 # %% ../nbs/02_networks.ipynb #02b00013
+BOTTLENECK = 256  # DANN, section 4.2
+
+
 def bottleneck_parts(
     name: str, shape: tuple[int, int, int], classes: int, *, pretrained: bool = False, lr: float = 1.0, init: str = "caffe",
-    norm: bool = False, dropout: float | None = None, attach: str = "features", width: int = 256,
+    norm: bool = False, dropout: float | None = None,
 ) -> Parts:  # fmt: skip
-    """DANN's parts on an `encoder`: a bottleneck of `width` units, one layer for the classes, and a domain classifier with two
-    hidden layers (DANN, section 4.2). `dropout` None: .5. Raises what `encoder` raises."""
+    """DANN's parts on an `encoder`: a bottleneck, one layer for the classes, and a domain classifier with two hidden layers
+    (DANN, section 4.2). `dropout` None: .5. Raises what `encoder` raises."""
     layers, n = encoder(name, shape, pretrained, lr)
     rate = 0.5 if dropout is None else dropout
-    bottleneck = [nn.Linear(n, width), *([DomainBatchNorm(width)] if norm else []), nn.ReLU(), nn.Dropout(rate)]
+    bottleneck = [nn.Linear(n, BOTTLENECK), *([DomainBatchNorm(BOTTLENECK)] if norm else []), nn.ReLU(), nn.Dropout(rate)]
     extractor = Stack(layers, *bottleneck)
-    parts = Parts(extractor, fully_connected((width, classes)), fully_connected((width, 1024, 1024, 1), rate))
+    parts = Parts(extractor, fully_connected((BOTTLENECK, classes)), fully_connected((BOTTLENECK, 1024, 1024, 1), rate))
     initialise(parts, init)
     return parts
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import domains, networks, runs
+from . import domains, fan, networks, runs
 from .datasets import write_atomically
 from .domains import Task, image_files, look_up, make_task
 from .runs import SELECTOR, VALIDATOR, TaskEvaluator, method_module
@@ -41,7 +41,7 @@ RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {  # name: (label, method,
     "ddc": ("DDC", "alignment", {"baseline": "ddc"}),
     "dann": ("DANN", "dann", {"norm": True}),
     "adda": ("ADDA", "alignment", {"baseline": "adda"}),
-    "fan": ("FAN", "fan", {"discriminator_lr": 1e-3, "schedule": "linear", "dropout": 0.0}),
+    "fan": ("FAN", "fan", fan.EARLIER),
 }
 
 

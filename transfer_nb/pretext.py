@@ -455,8 +455,8 @@ def metric_task(task: Task, supervised: bool) -> Task:
 def neighbour_accuracy(
     known: Tensor, labels: Tensor, asked: Tensor, truth: Tensor, k: int = 20, temperature: float = 0.1
 ) -> float:
-    "Share of unit vectors (M,D) whose `k` nearest of (N,D), weighted by exp(cosine / `temperature`), vote for their class."
-    weight, index = (asked @ known.T).topk(k)
+    "Share of unit vectors (M,D) whose (at most) `k` nearest of (N,D), weighted by exp(cosine / `temperature`), vote their class."
+    weight, index = (asked @ known.T).topk(min(k, len(known)))
     votes = torch.zeros(len(asked), int(labels.max()) + 1).scatter_add_(1, labels[index], (weight / temperature).exp())
     return float((votes.argmax(1) == truth).double().mean())
 
@@ -475,7 +475,7 @@ class NeighbourEvaluator:
         known = domains.revealed(task)
         test = domains.by_name(test, tuple(dict.fromkeys((*known.classes, *test.classes))))  # a class that is not known is missed
         known = domains.drawn(known, min(len(known), self.most))
-        model = Model(method, task, training.History())
+        model = Model(method, task)
         assert known.labels is not None and test.labels is not None
         found = [model.features(d.images) for d in (known, test)]
         return {"neighbour accuracy": neighbour_accuracy(found[0], known.labels, found[1], test.labels)}

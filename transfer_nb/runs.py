@@ -43,9 +43,9 @@ from .training import Evaluator, History, Method, Model, Options, configured
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'ENGINES', 'is_method',
            'methods', 'imported', 'method_module', 'find_variant', 'varied', 'digest', 'content', 'Run', 'some',
-           'clustering', 'multilabel', 'no_scores', 'domain_error', 'TaskEvaluator', 'picked', 'descriptors',
-           'final_scores', 'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of',
-           'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks',
+           'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores',
+           'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of', 'frame',
+           'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks',
            'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
            'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
@@ -200,7 +200,7 @@ def clustering(task: Task) -> Evaluator:
     "Evaluates the clusters of unlabelled images, and of test images, where the harness knows their classes."
 
     def evaluate(method: Method, step: int) -> dict[str, float]:
-        model, found = Model(method, task, History()), {}
+        model, found = Model(method, task), {}
         seen = domains.revealed(task) if task.hidden_labels is not None else None
         for prefix, domain in (("", seen), ("test_", task.test)):
             if domain is not None and domain.labels is not None:
@@ -218,7 +218,7 @@ def multilabel(task: Task) -> Evaluator:
     def evaluate(method: Method, step: int) -> dict[str, float]:
         if task.test is None or task.test.labels is None:
             return {}
-        logits = Model(method, task, History()).logits(task.test.images, task.test_domain)
+        logits = Model(method, task).logits(task.test.images, task.test_domain)
         return {"map": scores.mean_average_precision(logits, task.test.labels)}
 
     return evaluate
@@ -237,13 +237,6 @@ KINDS: dict[str, Callable[[Task], Evaluator]] = {
 VALIDATOR = "validator "  # what the name of a validator in an evaluation starts with
 
 
-def domain_error(source: Tensor | None, target: Tensor | None) -> float | None:
-    "Error of a domain classifier with logits (N,), (M,) of held-out images, each domain counting one half; None without one."
-    if source is None or target is None:
-        return None
-    return float((source > 0).double().mean() + (target <= 0).double().mean()) / 2
-
-
 class TaskEvaluator:
     "The scores of a task's kind on whole sets, and every validator on `most` images of each set."
 
@@ -253,7 +246,7 @@ class TaskEvaluator:
         self.labelled, self.unlabelled, self.train = (some(x, most) for x in (held_out, task.unlabelled, task.labelled))
 
     def __call__(self, method: Method, step: int) -> dict[str, float]:
-        found = scores.validate(self.known(Model(method, self.task, History())))
+        found = scores.validate(self.known(Model(method, self.task)))
         return {**self.scores(method, step), **{VALIDATOR + name: value for name, value in found.items()}}
 
     def known(self, model: Model) -> dict[str, Any]:
@@ -266,7 +259,8 @@ class TaskEvaluator:
         return dict(
             source_logits=source.logits, source_features=source.hidden, source_labels=self.labelled.labels if single else None,
             target_logits=target.logits, target_features=target.hidden, source_train_features=train.hidden,
-            domain_error=domain_error(source.domain_logit, target.domain_logit),
+            domain_error=None if source.domain_logit is None or target.domain_logit is None
+            else scores.balanced_error(source.domain_logit, target.domain_logit),
         )  # fmt: skip
 
 # %% ../nbs/07_runs.ipynb #8b3f2030

@@ -18,12 +18,11 @@ from torch import Tensor
 # %% auto #0
 __all__ = ['L2_CHOICES', 'KNOWN', 'Validator', 'VALIDATORS', 'ROWS', 'accuracy', 'confusion', 'per_class_accuracy', 'linear_svm',
            'svm_accuracy', 'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi', 'most_confident',
-           'average_precision', 'mean_average_precision', 'retrieval_map', 'Calibration', 'calibration',
-           'confidence_calibration', 'fit_logistic', 'Probe', 'log_losses', 'excess', 'domain_probe', 'balanced_error',
-           'proxy_a_distance', 'mean_discrepancy', 'needs', 'validator', 'checked', 'validate', 'source_risk',
-           'domain_confusion', 'dann', 'a_distance', 'rank_correlation', 'mean_entropy', 'entropy',
-           'information_maximisation', 'bnm', 'neighbour_entropy', 'snd', 'density_ratio', 'dev_risk', 'dev',
-           'class_ami', 'best_step']
+           'average_precision', 'mean_average_precision', 'Calibration', 'calibration', 'confidence_calibration',
+           'fit_logistic', 'Probe', 'log_losses', 'excess', 'domain_probe', 'balanced_error', 'proxy_a_distance',
+           'mean_discrepancy', 'needs', 'validator', 'checked', 'validate', 'source_risk', 'domain_confusion', 'dann',
+           'a_distance', 'rank_correlation', 'mean_entropy', 'entropy', 'information_maximisation', 'bnm',
+           'neighbour_entropy', 'snd', 'density_ratio', 'dev_risk', 'dev', 'class_ami', 'best_step']
 
 # %% ../nbs/06_scores.ipynb #6c0e8c86
 def _ids(name: str, ids: Tensor) -> Tensor:
@@ -154,18 +153,6 @@ def mean_average_precision(scores: Tensor, labels: Tensor) -> float:
         raise ValueError(f"the classes {missing} have no positive image, so their average precision is not defined")
     return sum(average_precision(s, r) for s, r in zip(scores.T, relevant.T)) / scores.shape[1]
 
-
-def retrieval_map(embeddings: Tensor, labels: Tensor) -> float:
-    """Mean over images of the average precision of retrieving the others of its class by cosine similarity; embeddings
-    (N,D), labels (N,). An image that is alone in its class is no query; ValueError if all are."""
-    unit = F.normalize(embeddings.flatten(1).float(), dim=1)
-    scores, same = unit @ unit.T, labels[:, None] == labels
-    others = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    found = [average_precision(s[o], r[o]) for s, r, o in zip(scores, same, others) if bool(r[o].any())]
-    if not found:
-        raise ValueError("no class has two images, so there is nothing to retrieve")
-    return sum(found) / len(found)
-
 # %% ../nbs/06_scores.ipynb #82f11aa3
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -270,9 +257,9 @@ def domain_probe(first: Tensor, second: Tensor, choices: Sequence[float] = L2_CH
     return fit(first, second, choices[max(i for i, (gap, error) in enumerate(above) if i == least or gap < slack * error)])
 
 # %% ../nbs/06_scores.ipynb #db5fc454
-def balanced_error(probe: Probe, first: Tensor, second: Tensor) -> float:
-    "Mean of the two domains' error rates of `probe`: chance is 1/2 whatever the sizes of the two sets."
-    return float((probe(first) > 0).double().mean() + (probe(second) <= 0).double().mean()) / 2
+def balanced_error(first: Tensor, second: Tensor) -> float:
+    "Error of a domain classifier with log-odds (N,), (M,) of the second domain: the mean of the two domains' error rates."
+    return float((first > 0).double().mean() + (second <= 0).double().mean()) / 2
 
 
 def proxy_a_distance(features_a: Tensor, features_b: Tensor, seed: int = 0, most: int = 2000) -> float:
@@ -290,7 +277,8 @@ def proxy_a_distance(features_a: Tensor, features_b: Tensor, seed: int = 0, most
     if not bool(features_a.isfinite().all() and features_b.isfinite().all()):
         return math.nan
     (fit_a, test_a), (fit_b, test_b) = halves(features_a), halves(features_b)
-    return max(0.0, 2 * (1 - 2 * balanced_error(domain_probe(fit_a, fit_b), test_a, test_b)))
+    probe = domain_probe(fit_a, fit_b)
+    return max(0.0, 2 * (1 - 2 * balanced_error(probe(test_a), probe(test_b))))
 
 # %% ../nbs/06_scores.ipynb #22a3dd97
 def mean_discrepancy(features_a: Tensor, features_b: Tensor, scaled: bool = False) -> float:

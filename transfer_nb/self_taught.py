@@ -115,7 +115,7 @@ class Learner(Method):
 
     def __init__(self, seen: Task, config: Any, pretrained: Model | None = None):
         super().__init__()
-        self.config, self.several, self.stage = config, seen.labelled.multilabel, 0
+        self.config, self.several = config, seen.labelled.multilabel
         encoder, width = self.encoder_of(seen, config, pretrained)
         self.network = Network(encoder, width, config.hidden, len(seen.labelled.classes))
         self.build(seen)
@@ -141,7 +141,7 @@ class Learner(Method):
         if config.start is None:
             return cls(seen, config)
         first = pretext.PRETEXTS[config.start.pretext].rebuilt(seen, config.start)
-        return cls(seen, config, Model(first, seen, training.History()))
+        return cls(seen, config, Model(first, seen))
 
     def build(self, seen: Task) -> None:
         "What there is beside the network."
@@ -159,10 +159,6 @@ class Learner(Method):
         before = sum(self.stages[: self.stage]) / self.config.steps
         share = (self.stages[self.stage] if self.stages else self.config.steps) / self.config.steps
         return torch.where(before + share * progress < self.config.decay_at, 1.0, 0.1)
-
-    def begin(self, stage: int) -> None:
-        "Count the stages."
-        self.stage = stage
 
     def losses(self, labelled: Batch, unlabelled: Batch) -> dict[str, Tensor]:
         "Named losses, with their weights, which are added up."
@@ -236,7 +232,6 @@ class PseudoLabels(Learner):
 
     def begin(self, stage: int) -> None:
         "Remember the network."
-        super().begin(stage)
         self.earlier.load_state_dict(self.network.state_dict())
 
     def train(self, mode: bool = True) -> PseudoLabels:
@@ -324,4 +319,4 @@ def fit(
     def learner(seen: Task, config: Config) -> Learner:
         return BASELINES[config.baseline](seen, config, first)
 
-    return training.fit(learner, task, config, seed, options, evaluator or training.test_accuracy(task), first)
+    return training.fit(learner, task, config, seed, options, evaluator, first)

@@ -91,7 +91,7 @@ class Config(Configuration):
     remedy: float = constant_of(1.0, "w of an image and its copy, section 3.1; 0: no self-supervision", least=0)
     divided: bool = constant_of(True, "(5) divided by the size of the batch: ours")
     balance: float = constant_of(
-        5.0, "weight of (6): not given; ours: with 2 or less clusters collapse (41_supreme_results)", least=0
+        5.0, "weight of (6): not given; ours: with 1 clusters collapse, with 2 in one of three seeds (41)", least=0
     )
     binary: float = constant_of(0.1, "weight of (7): not given; ours: small, so that factors are pulled late", least=0)
     source: float = constant_of(1.0, "weight of (8): not given; ours: as it is", least=0)

@@ -49,7 +49,7 @@ PRETRAINED = {"pretraining.network": "conv3", "pretraining.view": "digit", "pret
 DIGITS = both(PRETRAINED | {"view": "digit", "pretraining.steps": 300, "steps": 400, "batch_size": 64})
 DIGITS_NOTE = (
     "quick and small: three small convolutions, 300 steps of 128 images of the known digits, then 400 steps of 64 images. The"
-    " size of the batch was chosen in trial runs whose accuracy we saw; the weights of the losses were not"
+    " size of the batch and the weight of the balance were chosen in runs whose accuracy we saw; other weights were not"
 )
 CPU = both(PRETRAINED | {"view": "digit", "pretraining.steps": 1500, "steps": 2000, "batch_size": 64})
 CPU_NOTE = "cpu: three small convolutions, 1,500 steps of 128 images of the known classes, then 2,000 steps of 64 images"
@@ -120,7 +120,7 @@ def supreme_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "SUPREME's figures that can be drawn from the records at a preset: (name, matplotlib figure)."
     from transfer_nb import figures
 
-    for column in SUPREME_TABLE1.preset(preset).columns if preset in SUPREME_TABLE1.presets else ():
+    for column in SUPREME_TABLE1.columns_of(preset):
         for _, z in arrays_of(SUPREME_TABLE1, records, "supreme", column, preset)[:1]:
             panels = [
                 (title, figures.tsne(z[k].astype(np.float32), seed=0), z["truth"])

@@ -188,10 +188,16 @@ class Method(nn.Module):
     capturable = True  # whether its step can be recorded as a CUDA graph
     multilabel = False  # whether it can learn from images that show several classes at once
     clusters = False  # whether its answers for the unlabelled domain are clusters, which have no names
+    stage = 0  # the one that is going on
     unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
 
+    def enter(self, stage: int) -> None:
+        "Called by the loop before the first step of stage 1, 2, ..."
+        self.stage = stage
+        self.begin(stage)
+
     def begin(self, stage: int) -> None:
-        "Called once, before the first step of stage 1, 2, ...: the place to copy weights and to make new optimisers."
+        "What has to be done first in stage 1, 2, ...: the place to copy weights and to make new optimisers."
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update. Returns named losses as 0-d tensors; must not wait for the device."
@@ -689,7 +695,7 @@ class Loop:
         "Let the method begin the stages up to `stage`. A new stage is another step, which has to be captured anew."
         for i in range(self.stage + 1, stage + 1):
             with torch.device(self.device):
-                self.method.begin(i)
+                self.method.enter(i)
             self.stage, self.stepper = i, pick_stepper(self.options, self.method, self.device)
 
     def step(self) -> None:
@@ -854,7 +860,7 @@ class Model:
 
     method: Method
     task: Task
-    history: History
+    history: History = field(default_factory=History)
 
     def like(self, domain: int | None) -> int:
         "A domain, or the one that the task's test set is like."
@@ -925,7 +931,7 @@ def test_accuracy(task: Task) -> Evaluator:
     comparable = lambda d: d is not None and d.classes == task.labelled.classes and not d.multilabel
 
     def evaluate(method: Method, step: int) -> dict[str, float]:
-        model = Model(method, task, History())
+        model = Model(method, task)
         correct = lambda d, domain: (model.predict(d.images, domain) == d.labels).double().mean().item()
         return {name: correct(d, domain) for name, (d, domain) in tests.items() if comparable(d)}
 
@@ -1167,7 +1173,7 @@ def load_model(
         task = blank_task(found["task"])
         rebuilt = kind.rebuilt(task, config)
         for stage in range(1, len(rebuilt.stages)):
-            rebuilt.begin(stage)
+            rebuilt.enter(stage)
     refill(rebuilt, found["state"], path)
     return Model(
         rebuilt.to(where).to(memory_format=torch.channels_last).eval(), task, History(found["history"], found["seconds"])

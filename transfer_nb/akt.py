@@ -26,8 +26,8 @@ from .training import Batch, Evaluator, Model, Options, constant_of, descend, ma
 needs = self_taught.needs  # what the encoder has learned before, if anything
 
 # %% auto #0
-__all__ = ['needs', 'LAYERS', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'FourNetworks', 'AKT', 'fit',
-           'arrays', 'accepted', 'reliability', 'extra_scores', 'grid_of']
+__all__ = ['needs', 'LAYERS', 'JUDGED_ON', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'FourNetworks',
+           'AKT', 'check', 'fit', 'arrays', 'accepted', 'reliability', 'extra_scores', 'grid_of']
 
 # %% ../nbs/50_akt.ipynb #50000007
 def both_losses(judges: Mapping[str, Any], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -186,13 +186,23 @@ class AKT(FourNetworks):
         return found | {"nearly all pseudo-labels are of one class": row.get("largest class", 0.0) > 0.9 and not self.several}
 
 # %% ../nbs/50_akt.ipynb #5000001b
+JUDGED_ON = 0  # the domain that test images are like, where a task is made from folders or arrays: the labelled one
+
+
+def check(task: Task, config: Config) -> None:
+    "ValueError for a task whose test images are like the unlabelled ones: what answers for these is G, and AKT is about M."
+    if task.test_domain != JUDGED_ON:
+        raise ValueError("AKT is judged on images like the labelled ones: make the task with test_domain=0")
+
+
 def fit(
     task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None,
     *, pretrained: Model | None = None,
 ) -> Model:  # fmt: skip
-    """Train AKT. `predict(images, 0)` gives the classes of images like the labelled ones. Raises what `training.fit` raises;
-    warns where labelled images are among the unlabelled ones."""
+    """Train AKT. `predict(images)` gives the classes of images like the labelled ones. Raises what `check` and `training.fit`
+    raise; warns where labelled images are among the unlabelled ones."""
     config = config or Config()
+    check(task, config)
     first = starting(task, config, seed, options, pretrained)
 
     def akt(seen: Task, config: Config) -> AKT:

@@ -82,9 +82,8 @@ class Folders:
 class Making:
     "How runs are made."
 
-    preset: str = (
-        "quick"  # quick, small, short, cpu, gpu, paper, best; for a method: quick is the embedded sample, others the full set
-    )
+    # quick, small, short, cpu, gpu, paper, best; for a method: quick is the embedded sample, all others are the full set
+    preset: str = "quick"
     seeds: int | None = None  # how many seeds (default: the preset's; for a method: 1)
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
     precision: Literal["float32", "bfloat16"] = "float32"  # arithmetic of the training step
@@ -109,9 +108,8 @@ class RunCommand:
     shape: tuple[int, int, int] = (3, 32, 32)  # of images in folders: channels, height, width
     labels: int = 0  # of a method: so many labelled images of the target
     variant: str = ""  # of a method: a function that changes the task, like domains.on_target
-    set: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE"), tyro.conf.UseAppendAction
-    ] = ()  # a constant, again and again
+    # of a method: a constant of its configuration, like lr=.02; as often as needed
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE"), tyro.conf.UseAppendAction] = ()
     n_evals: int = 10  # of a method: evaluations
     making: Flat[Making] = Making()
     where: Flat[Folders] = Folders()
@@ -139,8 +137,14 @@ class RunCommand:
         look_up(self.making.preset, presets, "preset")
         if self.making.seeds is not None and self.making.seeds < 1:
             raise ValueError(f"--seeds {self.making.seeds} must be at least 1")
-        config = overridden(method_module(self.name).Config(), dict(split_setting(s) for s in self.set))
-        task: Any = domains.make_task(*self.folders, shape=self.shape) if self.folders else self.task
+        if self.folders and not 2 <= len(self.folders) <= 3:
+            raise ValueError(f"--folders takes two or three folders, LABELLED UNLABELLED [TEST], not {len(self.folders)}")
+        module = method_module(self.name)
+        config = overridden(module.Config(), dict(split_setting(s) for s in self.set))
+        task: Any = self.task
+        if self.folders:
+            name, like = "-".join(f.name for f in self.folders[:2]), getattr(module, "JUDGED_ON", 1)
+            task = domains.make_task(*self.folders, name=name, shape=self.shape, test_domain=like)
         size = "sample" if self.making.preset == "quick" else "full"
         options: dict[str, Any] = dict(
             labels=self.labels, variant=self.variant, precision=self.making.precision, n_evals=self.n_evals

@@ -96,6 +96,8 @@ class ThreeParts(Method):
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
         "uint8 (N,C,H,W) to G_f's output (N,D), or to G_y's last hidden layer (N,H) with `layer='hidden'`."
+        if layer not in ("features", "hidden"):
+            raise ValueError(f"layer={layer!r} is not one of features, hidden")
         d, parts = self.seen_as(domain), self.reader(domain)
         f = parts.features(images, d)
         return parts.hidden(f, d) if layer == "hidden" else f

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -38,25 +39,27 @@ def as_pictures(x: Any) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.float32)).view(torch.uint8).reshape(len(array), 1, -1, 4)
 
 # %% ../nbs/71_estimator.ipynb #71000009
-def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...]) -> Task:
+def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...], test_domain: int = 1) -> Task:
     "A task of labelled X with class ids (N,), and unlabelled `other`. ValueError where features differ in number."
     known, new = as_pictures(X), as_pictures(other)
     if known.shape[1:] != new.shape[1:] and np.ndim(X) == 2:
         raise ValueError(f"X has {known.shape[2]} features and X_unlabelled {new.shape[2]}: both need the same")
     labelled = Domain("labelled", known, torch.from_numpy(ids.astype(np.int64)), classes)
     unlabelled = Domain("unlabelled", new, None, classes)
-    return Task("estimator", labelled, unlabelled, shape=common_shape({d.name: d for d in (labelled, unlabelled)}))
+    shape = common_shape({d.name: d for d in (labelled, unlabelled)})
+    return Task("estimator", labelled, unlabelled, shape=shape, test_domain=test_domain)
 
 
 @dataclass(eq=False, repr=False)
 class TransferClassifier(ClassifierMixin, BaseEstimator):
     """A method of this package as a scikit-learn classifier. `set` are constants of its configuration. `domain`: what is
-    predicted is like the unlabelled set (1) or the labelled one (0). After `fit`: `classes_`, `model_`, `n_features_in_`."""
+    predicted is like the unlabelled set (1), or like the labelled one (0; so in cross-validation); None: as the method is
+    judged. After `fit`: `classes_`, `model_`, `n_features_in_`."""
 
     method: str = "dann"
     set: dict[str, Any] | None = None
     unlabelled: Any = None  # used by `fit` where it is given no X_unlabelled
-    domain: int = 1
+    domain: int | None = None
     seed: int = 0
     device: str = "auto"
 
@@ -65,13 +68,14 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         other = self.unlabelled if X_unlabelled is None else X_unlabelled
         if other is None:
             raise ValueError("an unlabelled set is needed: fit(X, y, X_unlabelled=...), or TransferClassifier(unlabelled=...)")
+        check_classification_targets(y)
         self.classes_, ids = np.unique(np.asarray(y), return_inverse=True)
         if len(ids) != len(X):
             raise ValueError(f"X has {len(X)} rows, and y has {len(ids)}")
         if len(self.classes_) < 2:
             raise ValueError(f"y has one class only, {str(self.classes_[0])!r}: there is nothing to tell apart")
-        task = two_sets(X, ids, other, tuple(map(str, self.classes_)))
         module, constants = method_module(self.method), dict(self.set or {})
+        task = two_sets(X, ids, other, tuple(map(str, self.classes_)), getattr(module, "JUDGED_ON", 1))
         if np.ndim(X) == 2:
             fields = {f.name for f in dataclasses.fields(module.Config)}
             if "network" not in fields or "view" in fields:  # which draws views of images
@@ -87,7 +91,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if np.ndim(X) == 2 and np.shape(X)[1] != self.n_features_in_:
             raise ValueError(f"X has {np.shape(X)[1]} features, and fit had {self.n_features_in_}")
-        return self.model_.predict_proba(as_pictures(X), self.domain).numpy()
+        like = getattr(method_module(self.method), "JUDGED_ON", 1) if self.domain is None else self.domain
+        return self.model_.predict_proba(as_pictures(X), like).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         "Labels (N,), as they were given to `fit`."

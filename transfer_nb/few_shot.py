@@ -23,7 +23,7 @@ from .training import Batch, Configuration, Evaluator, Method, Model, Options, c
 # %% auto #0
 __all__ = ['SHARES', 'Answer', 'WAYS', 'evaluator', 'TABLE7', 'halves', 'split_classes', 'Episode', 'draw_episode', 'Features',
            'nearest', 'regression', 'shots_alone', 'along_metric', 'taught', 'frozen', 'tuned', 'Config',
-           'drawn_episodes', 'features_of', 'over_episodes', 'interval', 'answers', 'check_classes', 'FewShot', 'needs',
+           'drawn_episodes', 'features_of', 'over_episodes', 'interval', 'answers', 'check', 'FewShot', 'needs',
            'running_mean', 'fit', 'extra_scores']
 
 # %% ../nbs/33_few_shot.ipynb #1d987990
@@ -205,7 +205,7 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
     }
 
 # %% ../nbs/33_few_shot.ipynb #29ed5b5d
-def check_classes(task: Task, config: Config) -> None:
+def check(task: Task, config: Config) -> None:
     "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
     if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
         raise ValueError(f"{task.name}: few-shot recognition is of new classes: call `split_classes`")
@@ -215,7 +215,7 @@ def check_classes(task: Task, config: Config) -> None:
         raise ValueError(f"{task.name} has {len(task.test.classes)} new classes of at least {least} images: too few for {asked}")
     first = next(drawn_episodes(task, config))
     few = Domain(task.test.name, task.test.images[first.shots], first.shot_labels, tuple(map(str, range(config.ways))))
-    metric_transfer.check_counts(dataclasses.replace(task, labelled=few, metric=None, test=None), config.transfer)
+    metric_transfer.check(dataclasses.replace(task, labelled=few, metric=None, test=None), config.transfer)
 
 # %% ../nbs/33_few_shot.ipynb #e5e716aa
 WAYS = ("nearest", "shots", "propagated")
@@ -272,7 +272,7 @@ def fit(
     config = config or Config()
     if options.capture == "yes":
         raise ValueError("capture='yes': an episode cannot be captured; leave capture='no'")
-    check_classes(task, config)
+    check(task, config)
     if metric is None:
         metric = pretext.beforehand(task, config.transfer.metric, seed, options)
     solved, episodes = answers(task, metric, config, seed, options.precision), list(drawn_episodes(task, config))

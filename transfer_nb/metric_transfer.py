@@ -29,8 +29,8 @@ __all__ = ['PROPAGATIONS', 'CODE', 'LABELS', 'TABLE1', 'TABLE2', 'TABLE6', 'clas
            'nearest_neighbours', 'similarity_graph', 'to_scipy', 'components', 'Pieces', 'pieces', 'normalised',
            'orthogonal', 'leading_eigenpairs', 'Spectrum', 'spectral_embedding', 'spectral_votes', 'spreading_votes',
            'confidence', 'Config', 'Pseudo', 'vote_logits', 'pseudo_labels', 'warn_of_duplicates', 'propagate',
-           'weighted_loss', 'Classifier', 'pseudo_labelled', 'needs', 'check_counts', 'propagated', 'transfer_metric',
-           'fit', 'extra_scores', 'arrays', 'slowly', 'bench']
+           'weighted_loss', 'Classifier', 'pseudo_labelled', 'needs', 'check', 'propagated', 'transfer_metric', 'fit',
+           'extra_scores', 'arrays', 'slowly', 'bench']
 
 # %% ../nbs/30_metric_transfer.ipynb #575e6deb
 def class_means(labels: Tensor, classes: int) -> Tensor:
@@ -390,7 +390,7 @@ def needs(run: Run) -> dict[str, Run]:
     return {"metric": dataclasses.replace(run, method="pretext", config=config.metric, labels=labels, n_evals=10)}
 
 # %% ../nbs/30_metric_transfer.ipynb #eca555a7
-def check_counts(task: Task, config: Config) -> None:
+def check(task: Task, config: Config) -> None:
     "ValueError where a class has no label, or there are too few images for the neighbours or the eigenvectors."
     need_one_class(task.labelled, "metric transfer")
     assert task.labelled.labels is not None
@@ -415,7 +415,7 @@ def transfer_metric(
 ) -> tuple[Model | None, Pseudo | None]:  # fmt: skip
     """The metric (learned now, unless it is given) and what it propagates; None for what `config` has no need of. Raises what
     `pretext.fit` and `propagate` raise, all bad input before any training."""
-    check_counts(task, config)
+    check(task, config)
     if metric is None and (config.transferred or config.propagation != "none"):
         metric = pretext.beforehand(task, config.metric, seed, options)
     if metric is None or config.propagation == "none":

@@ -624,14 +624,17 @@ class Describe:
         return features.contiguous().view(torch.uint8).view(len(images), 1, -1, 4)
 
 
-def frozen_features(task: Task, network: str | nn.Module, pretrained: bool = True, cache: str | Path | None = None) -> Task:
+def frozen_features(
+    task: Task, network: str | nn.Module, pretrained: bool = True, cache: str | Path | None = None,
+    device: str | torch.device | None = None,
+) -> Task:  # fmt: skip
     """The task with the features that a frozen `network` (a name, or a module) makes of its images, (1,D,4): see `Floats`, and
-    `Describe` for `cache`. Made on a GPU where there is one. Raises what `encoder` raises."""
+    `Describe` for `cache`. `device` None: a GPU where there is one. Raises what `encoder` raises."""
     name = own(network) if isinstance(network, nn.Module) else network
     with torch.random.fork_rng(enabled=True):  # without weights to start from: the same random ones, whenever it is called
         torch.manual_seed(0)
         layers, width = encoder(name, task.shape, pretrained)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     describe = Describe(layers.requires_grad_(False), name, task.shape, task.resize, Path(cache) if cache else None)
     change = lambda d: d and dataclasses.replace(d, images=describe(d.images.to(device)).cpu())
     parts = {role: change(getattr(task, role)) for role in ("labelled", "unlabelled", "test", "labelled_test", "metric")}

@@ -27,12 +27,12 @@ from .datasets import write_atomically
 from .domains import Task, image_files, look_up, make_task
 from .runs import SELECTOR, VALIDATOR, TaskEvaluator, method_module
 from .scores import ROWS
-from .training import Model, Options, load_model, overridden
+from .training import Model, Options, load_model, overridden, pick_device
 
 # %% auto #0
-__all__ = ['RECIPES', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all', 'compared',
-           'Choice', 'choose', 'feature_map', 'extremes', 'backbone_features', 'picture', 'page', 'describe_page',
-           'Adapted', 'adapt']
+__all__ = ['RECIPES', 'WRITTEN', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all',
+           'compared', 'Choice', 'choose', 'feature_map', 'extremes', 'backbone_features', 'picture', 'page',
+           'describe_page', 'Adapted', 'adapt']
 
 # %% ../nbs/70_own_images.ipynb #70000021
 RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {  # name: (label, method, its constants)
@@ -112,12 +112,17 @@ def read_folders(labelled: str | Path, unlabelled: str | Path, test: str | Path 
     return task
 
 # %% ../nbs/70_own_images.ipynb #70000026
+WRITTEN = ("index.html", "predictions.csv", "methods.csv", "model.pt")  # beside the models and features
+
+
 def check_folder(out: Path, task: Task, plan: Plan) -> None:
     "Begin the folder `out`, or go on in it. ValueError if it is of other photographs or settings; OSError if it is not writable."
     out.mkdir(parents=True, exist_ok=True)
     more = {"method": "", "seeds": 0}  # other methods and more seeds may be asked for later
     said = {"data": runs.content(task), **dataclasses.asdict(plan), **more}
     path = out / "adapt.json"
+    if other := [name for name in WRITTEN if not path.exists() and (out / name).exists()]:
+        raise ValueError(f"{out} has {other[0]}, which `adapt` has not written: give another --out")
     if path.exists() and (found := json.loads(path.read_text(encoding="utf-8"))) != said:
         differ = ", ".join(k for k in said if found.get(k) != said[k])
         raise ValueError(f"{out} holds models of other photographs or settings ({differ}): give another --out, or empty it")
@@ -310,19 +315,23 @@ def adapt(
     import pandas as pd
 
     started, folder = time.perf_counter(), Path(out)
+    for read in (labelled, unlabelled, test):
+        if read is not None and folder.resolve().is_relative_to(Path(read).resolve()):
+            raise ValueError(f"{out} lies in {read}, whose photographs are read: give an --out elsewhere")
+    where, files = pick_device(device), [str(p) for p in image_files(unlabelled)]
     photos = read_folders(labelled, unlabelled, test, plan.side)
     networks.encoder(plan.network, photos.shape, plan.pretrained)  # missing weights are found before anything is written
     check_folder(folder, photos, plan)
     known, other, classes = len(photos.labelled), len(photos.unlabelled), len(photos.labelled.classes)
     say(f"{known:,} labelled and {other:,} unlabelled photographs, {classes} classes")
-    task = photos if plan.finetune else networks.frozen_features(photos, plan.network, plan.pretrained, folder / "features")
+    cache = folder / "features"
+    task = photos if plan.finetune else networks.frozen_features(photos, plan.network, plan.pretrained, cache, where)
     models = train_all(task, plan, folder, device, say)
     table = compared(models)
     choice = choose(table)
     model = models[choice.method, choice.seed]
     probability = model.predict_proba(task.unlabelled.images)
     sure, ids = probability.max(1)
-    files = [str(p) for p in image_files(unlabelled)]
     predictions = pd.DataFrame(
         {"file": files, "class": [model.classes[i] for i in ids.tolist()], "probability": sure.numpy().round(4)}
     )

@@ -103,10 +103,13 @@ class Sampler:
 
 # %% ../nbs/04_training.ipynb #4e7556ee
 def pick_device(name: str = "auto") -> torch.device:
-    "`auto`: a GPU where there is one. RuntimeError if a device is asked for that is not there."
+    "`auto`: a GPU where there is one. ValueError for a name that torch has not; RuntimeError for a device that is not there."
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device={name!r} is not auto, cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(f"device={name!r} was asked for, but no CUDA device is available: use device='cpu' or 'auto'")
     return device
@@ -835,8 +838,11 @@ def pictures(images: Images, task: Task) -> Tensor:
         images = list(images)
     if hasattr(images, "dataset"):
         raise ValueError("images: a DataLoader is not taken; give its images, or go through it with `model.module()`")
+    mode = "RGB" if task.image_shape[0] == 3 else "L"
     if hasattr(images, "convert"):  # a picture of Pillow's
-        images = np.asarray(images.convert("RGB" if task.image_shape[0] == 3 else "L"))[None]
+        images = np.asarray(images.convert(mode))[None]
+    if isinstance(images, list | tuple) and any(hasattr(x, "convert") for x in images):
+        images = [np.asarray(x.convert(mode)) if hasattr(x, "convert") else x for x in images]  # type: ignore[misc]
     if isinstance(images, list | tuple) and not images:
         raise ValueError("images: the list is empty")
     if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
@@ -853,7 +859,7 @@ def pictures(images: Images, task: Task) -> Tensor:
     return as_domain(given, "images", shape=task.image_shape, resize=task.resize, labelled=False).images
 
 # %% ../nbs/04_training.ipynb #04b00011
-@dataclass
+@dataclass(repr=False)
 class Model:
     """A trained method with what it takes to use it: the task's shape, its classes, and the history of its training. `domain`,
     where it is asked for: 1 for images like the unlabelled ones, 0 like the labelled ones; None: as the task's test set."""
@@ -862,8 +868,14 @@ class Model:
     task: Task
     history: History = field(default_factory=History)
 
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {value:.3f}" for name, value in (self.history.rows or [{}])[-1].items() if name == "accuracy")
+        return f"Model({type(self.method).__name__}, {self.task.name}, {len(self.classes)} classes{', ' * bool(last)}{last})"
+
     def like(self, domain: int | None) -> int:
         "A domain, or the one that the task's test set is like."
+        if domain not in (None, 0, 1):
+            raise ValueError(f"domain={domain} must be 0 (like the labelled images), 1 (like the unlabelled ones), or None")
         return self.task.test_domain if domain is None else int(domain)
 
     def map(self, call: Callable[[Tensor], Tensor], images: Images) -> Tensor:
@@ -1131,7 +1143,10 @@ def save_model(model: Model, path: Path) -> None:
     "Write what it takes to use a model, and no image, in one go. ValueError for a method without weights of its own."
     method: Any = model.method
     if not hasattr(method, "config"):
-        raise ValueError(f"{type(method).__name__} has no weights of its own: save the model that it was given")
+        raise ValueError(
+            f"{type(method).__name__} has no `config`, which is saved, too: set `self.config` in its __init__. (A method without"
+            " weights of its own has none: save the model that it was given)"
+        )
     place = lambda x: f"{type(x).__module__}:{type(x).__qualname__}"
     found = {
         "saved by": "transfer_nb", "format": MODEL_FORMAT, "method": place(method), "config class": place(method.config),

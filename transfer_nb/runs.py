@@ -42,8 +42,8 @@ from .training import Evaluator, History, Method, Model, Options, configured
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'ENGINES', 'is_method',
-           'methods', 'imported', 'method_module', 'find_variant', 'varied', 'digest', 'content', 'Run', 'some',
-           'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores',
+           'methods', 'full_name', 'imported', 'method_module', 'find_variant', 'varied', 'digest', 'content', 'Run',
+           'some', 'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores',
            'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of', 'frame',
            'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks',
            'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
@@ -65,12 +65,19 @@ def methods() -> list[str]:
     return sorted(p.stem for p in Path(folder).glob("*.py") if defines(p.read_text(encoding="utf-8")))
 
 
-def imported(name: str) -> ModuleType:
-    "The module of this package with this name, or else the one with this full name; ValueError where there is none."
+def full_name(name: str) -> str:
+    "The name of the module of this package, or else of any other, that `name` stands for; empty where there is none."
     for full in (f"{PACKAGE}.{name}", name):
         with contextlib.suppress(ModuleNotFoundError):  # of a package around it
             if importlib.util.find_spec(full):
-                return importlib.import_module(full)
+                return full
+    return ""
+
+
+def imported(name: str) -> ModuleType:
+    "The module that `full_name` finds; ValueError where there is none."
+    if full := full_name(name):
+        return importlib.import_module(full)
     raise ValueError(f"there is no method or module called {name!r}; the nearest: {nearest(name, methods())}")
 
 
@@ -83,20 +90,26 @@ def method_module(name: str) -> ModuleType:
 
 # %% ../nbs/07_runs.ipynb #e47a3941
 def find_variant(variant: str) -> tuple[Callable[..., Any], dict[str, Any]]:
-    "The function that `variant` names, and its arguments; ValueError for a name that does not exist."
+    "The function that `variant` names, and its arguments; ValueError for a name or an argument that does not exist."
     try:
         tree = ast.parse(variant, mode="eval").body
         call = tree if isinstance(tree, ast.Call) else None
         module, _, function = ast.unparse(call.func if call else tree).rpartition(".")
+        if not module or (call and call.args):
+            raise ValueError("no module, or an argument without its name")
         arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords} if call else {}
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"variant={variant!r} must be like domains.on_target, or domains.semi_supervised(n=128)") from error
-    found = getattr(imported(module), function, None) if module else None
+    found = getattr(imported(module), function, None)
     if not callable(found):
-        raise ValueError(f"variant={variant!r}: there is no function {function} in {module or 'no module'}")
+        raise ValueError(f"variant={variant!r}: there is no function {function} in {module}")
     first = next(iter(inspect.signature(found).parameters.values()), None)
     if first is None or first.annotation is not first.empty and "Task" not in str(first.annotation):
         raise ValueError(f"variant={variant!r}: {function} does not take a task")
+    try:
+        inspect.signature(found).bind(None, **arguments)
+    except TypeError as error:
+        raise ValueError(f"variant={variant!r}: {error}") from error
     return found, arguments
 
 
@@ -487,6 +500,7 @@ class Settings:
     workers: int = 0  # 0: one for each core, or one on a GPU
     engine: str = "local"
     capture: str = "auto"  # see `Options`
+    keep: bool = False  # each run leaves its last checkpoint, of which `trained` makes its model at once
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "out", Path(self.out))  # a text will do
@@ -650,8 +664,8 @@ class RayEngine:
 ENGINES = {"local": LocalEngine, "ray": RayEngine}
 
 # %% ../nbs/07_runs.ipynb #cf619a59
-def plan(runs: Iterable[Run], records: Records) -> dict[str, Run]:
-    "The runs that have to be made, by key, those that others need first. A needed run has to leave its model, too."
+def plan(runs: Iterable[Run], records: Records, keep: bool = False) -> dict[str, Run]:
+    "The runs that have to be made, by key, those that others need first. A needed run (with `keep`: any) leaves its model, too."
     known, todo = records.all(), dict[str, Run]()
 
     def add(run: Run, needed: bool) -> None:
@@ -662,16 +676,16 @@ def plan(runs: Iterable[Run], records: Records) -> dict[str, Run]:
             todo[run.key] = run
 
     for run in runs:
-        add(run, False)
+        add(run, keep)
     return todo
 
 
 class Schedule:
     "What waits, what is being made, and what is done, of the runs of a plan."
 
-    def __init__(self, todo: Mapping[str, Run]):
+    def __init__(self, todo: Mapping[str, Run], keep: bool = False):
         self.waiting, self.running, self.failed = dict(todo), dict[str, Run](), dict[str, str]()
-        self.needed = {need.key for run in todo.values() for need in run.needs.values()}
+        self.needed = {need.key for run in todo.values() for need in run.needs.values()} | (set(todo) if keep else set())
 
     def ready(self) -> list[Run]:
         "Runs that can begin now. They count as running from then on."
@@ -766,11 +780,11 @@ def execute(runs: Sequence[Run], settings: Settings) -> int:
     make = domains.look_up(settings.engine, ENGINES, "engine")
     records = Records(settings.out)
     records.check_writable()
-    todo = plan(runs, records)
+    todo = plan(runs, records, settings.keep)
     check_tasks(todo.values(), settings.data)
     if not todo:
         return 0
-    schedule, engine, progress = Schedule(todo), make(settings), Progress(todo)
+    schedule, engine, progress = Schedule(todo, settings.keep), make(settings), Progress(todo)
     try:
         carry_out(schedule, engine, progress, records)
     finally:
@@ -798,6 +812,7 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
                 schedule.again(run)
                 time.sleep(1)
                 continue
+            records.checkpoint(run.key).with_suffix(".lock").unlink(missing_ok=True)
             if outcome.record is not None:
                 finish(run, outcome, records, keep=keeps_model(run, schedule))
             progress.ended(run, outcome)
@@ -811,4 +826,3 @@ def finish(run: Run, outcome: Outcome, records: Records, keep: bool) -> None:
         records.add(outcome.record, outcome.arrays)
     if not keep:
         records.checkpoint(run.key).unlink(missing_ok=True)
-    records.checkpoint(run.key).with_suffix(".lock").unlink(missing_ok=True)

@@ -618,6 +618,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.checkpoint is not None:
             object.__setattr__(self, "checkpoint", Path(self.checkpoint))  # a text will do
+            if Path(self.checkpoint).is_dir():
+                raise ValueError(f"checkpoint={str(self.checkpoint)!r} is a folder: name a file in it")
         if self.n_evals < 1:
             raise ValueError(f"n_evals={self.n_evals} must be at least 1")
         for name, known in (("precision", PRECISIONS), *((k, ("auto", "yes", "no")) for k in ("capture", "stream"))):

@@ -34,7 +34,7 @@ __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE'
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
-PALETTE = (SOURCE, TARGET, "#E69F00", "#009E73", "#882255", "#56B4E9", "#332288", "#DDCC77", "#000000", "#1845FB")
+PALETTE = (SOURCE, TARGET, "#E69F00", "#009E73", "#882255", "#56B4E9", "#332288", "#DDCC77", "#000000", "#87E1B4")
 RIGHT, WRONG = "#2A7F9E", "#D55E00"  # a blue-green and a vermilion; marked by words, too
 GREY = "#777777"  # bounds, diagonals, the paper's numbers
 
@@ -187,7 +187,7 @@ def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
         share.stairs(array(bins.count) / array(bins.count).sum(), edges, color=colour, lw=1.6)
     curve.set(ylabel="accuracy in the bin", xlim=(0, 1), ylim=(0, 1.02))
     share.set(xlabel="confidence", ylabel="share")
-    curve.legend(fontsize=8.5)
+    fig.legend(loc="outside upper left", fontsize=8.5, frameon=False)
     return fig
 
 
@@ -226,35 +226,36 @@ def cluster_grid(
 @styled
 def pseudo_label_grid(
     labelled: Any, labels: Any, blocks: Mapping[str, tuple[Any, Any, Any, Any]], names: Sequence[str],
-    columns: int = 5, size: float = 0.6,
+    columns: int = 5, size: float = 0.48,
 ) -> Figure:  # fmt: skip
-    """A row for each class in `labels` (N,), its first images of `labelled` (N,C,H,W), and for each of the named `blocks` the
-    images (M,C,H,W) whose pseudo-label (M,) is this class, in their order, with titles (M,), and which of them get a frame (M,);
-    None for either: none."""
-    labels, found = array(labels), np.unique(array(labels))
-    parts = {"labelled": (labelled, labels, None, None), **blocks}
+    """A row for each class in `labels` (N,), its first images of `labelled` (N,C,H,W), at most three, and for each of the named
+    `blocks` the images (M,C,H,W) whose pseudo-label (M,) is this class, in their order, with titles (M,), and which of them get a
+    frame (M,); None for either: none. Images are `size` inches wide."""
     import matplotlib.pyplot as plt
 
-    fig = plt.figure(figsize=(len(parts) * columns * size + 1.5, len(found) * (size + 0.12) + 0.4), layout="constrained")
+    labels, found = array(labels), np.unique(array(labels))
+    parts = {"labelled": (labelled, labels, None, None), **blocks}
+    counts = [min(columns, 3), *[columns] * len(blocks)]
+    lines = lambda title: title.replace("_", " ").split()  # a word in each: names are wider than their images
+    above = 0.07 + 0.1 * max((len(lines(t)) for *_, titles, _ in blocks.values() for t in titles or ()), default=0)
+    pitch, gap, left, top = size + 0.06, 0.2, 0.2 + 0.075 * max(map(len, names)), 0.3
+    width, height = left + pitch * sum(counts) + gap * len(blocks), top + (size + above) * len(found) + 0.05
+    fig = plt.figure(figsize=(width, height))
     plt.close(fig)
-    for sub, (name, (images, of, titles, good)) in zip(
-        fig.subfigures(1, len(parts), wspace=0.04, squeeze=False)[0], parts.items()
-    ):
-        sub.suptitle(name, fontsize=10)
-        axes, pictures, of = sub.subplots(len(found), columns, squeeze=False), as_pictures(images), array(of)
-        for row, k in zip(axes, found):
-            for ax in row:
-                ax.axis("off")
-            if not (of == k).any():
-                row[0].text(0.5, 0.5, "none", ha="center", va="center", color="grey", fontsize=8)
-            for ax, i in zip(row, np.flatnonzero(of == k)):
-                ax.axis("on")
-                show_image(ax, pictures[i], titles[int(i)] if titles else "", RIGHT if good and good[int(i)] else None)
-                ax.title.set_fontsize(7)
-            if name == "labelled":
-                row[0].axis("on")
-                row[0].set(xticks=[], yticks=[])
-                row[0].set_ylabel(names[k], rotation=0, ha="right", va="center", fontsize=9)
+    for p, (name, (images, of, titles, good)) in enumerate(parts.items()):
+        x, pictures, of = left + pitch * sum(counts[:p]) + gap * p, as_pictures(images), array(of)
+        fig.text((x + pitch * counts[p] / 2) / width, 1 - 0.06 / height, name, ha="center", va="top", fontsize=10)
+        for row, k in enumerate(found):
+            y, chosen = height - top - (row + 1) * (size + above), np.flatnonzero(of == k)[: counts[p]]
+            if not len(chosen):
+                fig.text(x / width, (y + size / 2) / height, "none", va="center", color="grey", fontsize=8)
+            for c, i in enumerate(chosen):
+                ax = fig.add_axes(((x + c * pitch) / width, y / height, size / width, size / height))
+                title = lines(titles[int(i)]) if titles else ""
+                show_image(ax, pictures[i], "\n".join(title), RIGHT if good and good[int(i)] else None)
+                ax.title.set(fontsize=6.5, linespacing=0.9)
+            if not p:
+                fig.text((x - 0.08) / width, (y + size / 2) / height, names[k], ha="right", va="center", fontsize=9)
     return fig
 
 # %% ../nbs/08_figures.ipynb #60b704e4

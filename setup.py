@@ -25,11 +25,18 @@ setup(
     keywords=cfg["keywords"].split(),
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
-    extras_require={extra: cfg[f"{extra}_requirements"].split() for extra in ("dev", "ray", "backbones")},
+    extras_require={extra: cfg[f"{extra}_requirements"].split() for extra in ("dev", "ray", "backbones", "export")},
     # The embedded samples stand at the top of the checkout and are installed inside the package.
     packages=[name, f"{name}.tests_data"],
     package_dir={name: cfg["lib_path"], f"{name}.tests_data": "tests_data"},
-    package_data={f"{name}.tests_data": ["**/*"]},
+    package_data={name: ["py.typed"], f"{name}.tests_data": ["**/*"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        f"Intended Audience :: {cfg['audience']}",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": [f"{name}={name}._modidx:d"]},
     zip_safe=False,
 )

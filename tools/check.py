@@ -144,7 +144,7 @@ def in_sync() -> list[str]:
 def no_orphans() -> list[str]:
     """every module comes from a notebook"""
     made = made_anew() / LIB.name
-    found = [p.relative_to(LIB) for p in LIB.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    found = [p.relative_to(LIB) for p in LIB.rglob("*") if p.is_file() and "__pycache__" not in p.parts and p.name != "py.typed"]
     return [f"{LIB.name}/{p} comes from no notebook: delete it" for p in found if not (made / p).exists()]
 
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from .datasets import write_atomically
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -29,8 +28,7 @@ P = ParamSpec("P")
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
            'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve',
            'line_colours', 'cluster_grid', 'pseudo_label_grid', 'principal_components', 'tsne', 'scatter', 'legend',
-           'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels',
-           'from_table']
+           'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels']
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
@@ -368,7 +366,7 @@ def block_start(block: Sequence[float], gap: float) -> float:
 # %% ../nbs/08_figures.ipynb #a6323fef
 @styled
 def curves(
-    data: Mapping[str, tuple[Any, Any, Any]] | pd.DataFrame,
+    lines: Mapping[str, tuple[Any, Any, Any]],
     xlabel: str,
     ylabel: str,
     hlines: Mapping[str, float] | None = None,
@@ -376,9 +374,8 @@ def curves(
     height: float = 3.4,
     ylim: tuple[float, float] | None = None,
 ) -> Figure:
-    """Lines with a band of one standard deviation. `data`: name -> (steps, values, sd or None), each (S,); or a table with
-    columns name, step, value, in which rows of the same name and step are seeds. `hlines`: name -> height of a dashed line."""
-    lines = data if isinstance(data, Mapping) else from_table(data)
+    """Lines with a band of one standard deviation. `lines`: name -> (steps, values, sd or None), each (S,). `hlines`: name ->
+    height of a dashed line."""
     fig, axes = panels_of(1, 1, width, height)
     ax, ends = axes[0, 0], []
     for (name, (steps, values, sd)), colour in zip(lines.items(), line_colours(len(lines))):
@@ -403,15 +400,3 @@ def end_labels(ax: Axes, ends: Sequence[tuple[str, float, str]], line: float) ->
     low, high = ax.get_ylim()
     for (name, _, colour), y in zip(ends, with_gaps([(e[1] - low) / (high - low) for e in ends], line)):
         ax.text(1.02, y, name, color=colour, transform=ax.transAxes, va="center", fontsize=9)
-
-# %% ../nbs/08_figures.ipynb #974ea37e
-def from_table(table: pd.DataFrame) -> dict[str, tuple[Any, Any, Any]]:
-    "Name -> (steps, mean, standard deviation over the rows of a step; None for single rows) from columns name, step, value."
-    if missing := {"name", "step", "value"} - set(table.columns):
-        raise ValueError(f"the table has no column {sorted(missing)}; it needs name, step, value")
-    found = {}
-    for name, rows in table.groupby("name", sort=False):
-        by_step = rows.groupby("step")["value"]
-        mean, sd = by_step.mean(), by_step.std()
-        found[str(name)] = (mean.index.to_numpy(), mean.to_numpy(), None if sd.isna().all() else sd.fillna(0).to_numpy())
-    return found

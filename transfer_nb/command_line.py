@@ -12,12 +12,14 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 import tyro
+from torch import Tensor
 
 from transfer_nb import (
     dann,
@@ -33,7 +35,7 @@ from transfer_nb import (
     training,
 )
 from .augment import digit_view
-from .domains import Domain, image_files, look_up
+from .domains import Domain, Task, image_files, look_up
 from .experiments import Table, choices_text, markdown, runs_of, table_text
 from .own_images import Plan, adapt, named
 from .runs import Records, Run, Settings, execute, frame, full_name, imported, method_module, methods, trained
@@ -41,10 +43,10 @@ from .training import overridden
 
 # %% auto #0
 __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'find_table', 'write_figures',
-           'Folders', 'Making', 'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'tables_text',
-           'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand', 'steps_per_second', 'wait',
-           'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation', 'BenchCommand',
-           'AdaptCommand', 'PredictCommand', 'in_plain_letters', 'main']
+           'Folders', 'Making', 'RunCommand', 'split_setting', 'check_writable', 'say_made', 'runs_text',
+           'TableCommand', 'tables_text', 'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand',
+           'steps_per_second', 'wait', 'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation',
+           'BenchCommand', 'AdaptCommand', 'PredictCommand', 'readable', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
 PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables, akt_tables)
@@ -122,7 +124,7 @@ class RunCommand:
     # of a method: a constant of its configuration, like lr=.02; as often as needed
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE"), tyro.conf.UseAppendAction] = ()
     n_evals: int = 10  # of a method: evaluations
-    models: Path | None = None  # of a method: a folder for the trained models, one for each seed
+    models: Path | None = None  # of a method: a folder for the trained models, one for each seed, named by seed and key
     making: Flat[Making] = Making()
     where: Flat[Folders] = Folders()
 
@@ -166,6 +168,8 @@ class RunCommand:
     def __call__(self) -> None:
         "Make the runs, and show what came out."
         settings = dataclasses.replace(self.making.settings(self.where), keep=self.models is not None)
+        if self.models:
+            check_writable(self.models)
         of_table, records = self.name in TABLES or ":" in self.name, Records(settings.out)
         runs = self.table_runs() if of_table else self.method_runs()
         say_made(execute(runs, settings), len(runs), settings.out)
@@ -173,7 +177,7 @@ class RunCommand:
             return print(table_text(find_table(self.name), records, self.making.preset), end="\n\n")
         print(runs_text(records, [run.key for run in runs]))
         for run in runs if settings.keep else ():
-            path = Path(self.models or "") / f"{run.title.replace(' ', '-')}.pt"
+            path = Path(self.models or "") / f"{self.name}-seed{run.seed}-{run.key}.pt"
             trained(run, run.make_task(settings.data), records, settings.device, data=settings.data).save(path)
             print(f"wrote {path}")
 
@@ -184,6 +188,16 @@ def split_setting(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise ValueError(f"--set {text} must be NAME=VALUE, like lr=0.02")
     return name, value
+
+
+def check_writable(folder: Path) -> None:
+    "OSError that says what to do, before any work, where models cannot be written to `folder`."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (probe := folder / f".probe{os.getpid()}").write_bytes(b"0")
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"models cannot be written to {folder} ({error.strerror}): choose another folder with --models") from error
 
 
 def say_made(made: int, asked: int, out: Path) -> None:
@@ -227,7 +241,7 @@ class TableCommand:
             look_up(self.score, {name: None for record in known.values() for name in record["scores"]}, "score")
         presets = [self.preset] if self.preset else [p for p in table.presets if any(r.key in known for r in all_runs(table, p))]
         if not presets:
-            hint = f"transfer_nb run {self.name} --preset {next(iter(table.presets))}"
+            hint = f"transfer_nb run {self.name} --preset {next(iter(table.presets), '(it has none)')}"
             print(f"No runs of {self.name} are recorded in {records.folder}. Make some: {hint}")
         for preset in presets:
             show(table, records, preset, self.score, self.pick, self.format)
@@ -264,9 +278,10 @@ class RunsCommand:
 
     def __call__(self) -> None:
         "Print the records."
+        records = Records(self.where.records()).all()
         if self.method:
-            look_up(self.method, dict.fromkeys(methods()), "method")
-        found = frame(Records(self.where.records()).all())
+            look_up(self.method, dict.fromkeys((*methods(), *(r["method"] for r in records.values()))), "method")
+        found = frame(records)
         if found.empty:
             return print(f"No runs are recorded in {self.where.records()}.")
         found = found[found["method"] == self.method] if self.method else found
@@ -448,24 +463,50 @@ class PredictCommand:
     "Name photographs with a saved model: file, class, probability."
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]  # model.pt of `adapt`, or another saved model
-    photographs: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PHOTOGRAPHS")]  # a folder, or one file
-    out: Path | None = None  # a CSV file (default: the terminal)
-    domain: Literal["labelled", "unlabelled"] | None = None  # which photographs these are like (default: as it was judged)
+    photographs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PHOTOGRAPHS")]  # folders, files
+    out: Path | None = None  # a file that ends in .csv (default: the terminal)
+    domain: Literal["labelled", "unlabelled", "as judged"] = "as judged"  # which set of the training these are like
+    method: str = ""  # the class of a method of one's own, as my_module:MyMethod
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
 
     def __call__(self) -> None:
-        "Predict, and write."
-        model = training.load_model(self.model, device=self.device)
-        files = image_files(self.photographs) if self.photographs.is_dir() else [self.photographs]
-        like = model.like(None if self.domain is None else int(self.domain == "unlabelled"))
-        probability = model.predict_proba(files, like)
-        clusters = tuple(map(str, range(probability.shape[1])))  # which have numbers, and no names
-        names = clusters if model.method.clusters and like else model.classes
-        table = named(list(map(str, files)), probability, names)
+        "Predict, and write. Photographs that cannot be read are named, and left out."
+        if self.out and (self.out.suffix != ".csv" or not self.out.parent.is_dir()):
+            raise ValueError(f"--out {self.out} must end in .csv, and lie in a folder that there is")
+        if missing := [path for path in self.photographs if not path.exists()]:
+            raise FileNotFoundError(f"{missing[0]} is neither a file nor a folder")
+        module, _, name = self.method.partition(":")
+        own = getattr(imported(module), name, None) if name else None
+        model = training.load_model(self.model, method=own, device=self.device)
+        every = [file for path in self.photographs for file in (image_files(path) if path.is_dir() else [path])]
+        images, files = readable(every, model.task)
+        like = model.like(None if self.domain == "as judged" else int(self.domain == "unlabelled"))
+        probability = model.predict_proba(images, like)
+        clusters = tuple(f"cluster {i}" for i in range(probability.shape[1]))
+        table = named(files, probability, clusters if model.method.clusters and like else model.classes)
         if self.out is None:
             return print(table.to_csv(index=False), end="")
-        datasets.write_atomically(self.out, lambda p: table.to_csv(p, index=False))
+        datasets.write_atomically(self.out, lambda p: table.to_csv(p, index=False, errors="surrogateescape"))
         print(f"wrote {self.out}")
+
+
+def readable(files: Sequence[Path], task: Task) -> tuple[Tensor, list[str]]:
+    """The images (N,C,H,W) of files as a task has them, and the names of these files. Warns of those that cannot be read;
+    ValueError where none can."""
+
+    def read(path: Path) -> Tensor | str:
+        try:
+            return domains.read_images([path], task.image_shape, task.resize)
+        except ValueError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(read, files))
+    if bad := [text for text in found if isinstance(text, str)]:
+        warnings.warn(f"left out: {'; '.join(bad[:3])}{'; …' * (len(bad) > 3)}", stacklevel=2)
+    if len(bad) == len(files):
+        raise ValueError("none of the photographs can be read")
+    return torch.cat([x for x in found if isinstance(x, Tensor)]), [str(f) for f, x in zip(files, found) if isinstance(x, Tensor)]
 
 # %% ../nbs/60_command_line.ipynb #f444b959
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -382,14 +382,14 @@ def digests(images: Tensor) -> list[bytes]:
     return [hashlib.sha256(image).digest() for part in parts for image in part]
 
 
-def _warn_of_two_classes(d: Domain) -> None:
-    classes = dict[bytes, list[str]]()
-    for image, label in zip(digests(d.images), [] if d.labels is None or d.multilabel else d.labels.tolist()):
-        classes.setdefault(image, []).append(d.classes[label])
-    if twice := [sorted(set(found)) for found in classes.values() if len(set(found)) > 1]:
+def _warn_of_two_classes(d: Domain, names: Sequence[object]) -> None:
+    places = dict[bytes, dict[int, object]]()  # of each image, a place with each of its labels
+    for image, label, name in zip(digests(d.images), [] if d.labels is None or d.multilabel else d.labels.tolist(), names):
+        places.setdefault(image, {}).setdefault(label, name)
+    if twice := [list(found.values()) for found in places.values() if len(found) > 1]:
         warnings.warn(
-            f"labelled images with two classes ({d.name}): {len(twice):,}, the first with {' and '.join(twice[0])};"
-            " take out the wrong ones",
+            f"{d.name}: images that have two classes: {len(twice):,} "
+            f"({'; '.join(' = '.join(map(str, same)) for same in twice[:3])}{'; …' * (len(twice) > 3)}); take out the wrong ones",
             stacklevel=4,
         )
 
@@ -686,7 +686,10 @@ def folder(
     if empty:
         raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
     ids, names = as_labels([q[0] for q in parts], classes, str(root))
-    return Domain(root.name, read_images(files, shape, resize, store), ids, names)
+    made = Domain(root.name, read_images(files, shape, resize, store), ids, names)
+    if store is None:
+        _warn_of_two_classes(made, ["/".join(q) for q in parts])
+    return made
 
 # %% ../nbs/00_domains.ipynb #05c8c2ab
 Source = Domain | tuple[Any, Any] | list[Any] | np.ndarray | Tensor | str | Path
@@ -713,7 +716,9 @@ def as_domain(
     if len(x) != 2:
         raise ValueError(f"{name}: expected a pair (images, labels), not a tuple of {len(x)}")
     labels, names = as_labels(x[1], classes, name)
-    return Domain(name, as_images(x[0], name), labels, names)
+    made = Domain(name, as_images(x[0], name), labels, names)
+    _warn_of_two_classes(made, [f"image {i}" for i in range(len(made))])
+    return made
 
 
 def common_shape(domains: Mapping[str, Domain]) -> tuple[int, int, int]:
@@ -753,7 +758,6 @@ def make_task(
         hint = " (labels count from 0; give other numbers as text, to have them as names)" if len(absent) > 5 else hint
         which = ", ".join(map(repr, absent[:5])) + ", …" * (len(absent) > 5)
         raise ValueError(f"{name}: no labelled image of class {which}; label one, or leave the class out{hint}")
-    _warn_of_two_classes(lab)
     unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, resize=resize)
     held = None if test is None else as_domain(test, "test", lab.classes, shape, resize=resize, labelled=True)
     roles = {"labelled": lab, "unlabelled": unl} | ({} if held is None else {"test": held})

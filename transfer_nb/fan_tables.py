@@ -64,6 +64,7 @@ FAN_ROWS = (
     Row("adda_own", "ADDA, 20,000 steps of 128", {"baseline": "adda", "steps": 20_000, "batch_size": 128}, **ALIGNED),
     Row("fan", "FAN", note=COPIED),
     Row("stage_one", "… its network after stage one", **STAGE_ONE),
+    Row("fan_statistics", "… with the target's batch statistics", {"target_lr": 0.0, "target_steps": 500}, ours=True),
     Row("source_only_framed", "Source only, framed", {"baseline": "source_only"}, "fan_tables.framed", **ALIGNED),
     Row("adda_framed", "ADDA, framed", {"baseline": "adda"}, "fan_tables.framed", **ALIGNED),
     Row("fan_framed", "FAN, framed", variant="fan_tables.framed", ours=True, note=FRAMED),

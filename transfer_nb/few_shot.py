@@ -131,7 +131,7 @@ def tuned(
     assert task.test is not None
     names = tuple(task.test.classes[c] for c in e.classes)
     few = Domain(task.test.name, task.test.images[e.shots], e.shot_labels, names)
-    episode = dataclasses.replace(task, labelled=few, metric=None, hidden_labels=None, test=None)
+    episode = dataclasses.replace(task, labelled=few, metric=None, hidden_labels=None, test=None, labelled_test=None)
     options = Options(str(training.device_of(metric.method)), precision, progress=False)
     model = metric_transfer.fit(episode, config, seed, options, lambda method, step: {}, metric=metric)
     return model.predict(task.test.images[e.queries])

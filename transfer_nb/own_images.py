@@ -124,8 +124,8 @@ def check_folder(out: Path, task: Task, plan: Plan) -> None:
     if other := [name for name in WRITTEN if not path.exists() and (out / name).exists()]:
         raise ValueError(f"{out} has {other[0]}, which `adapt` has not written: give another --out")
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else said
-    except ValueError as error:
+        found = dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else said
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: give another --out, or empty the folder") from error
     if differ := ", ".join(k for k in said if found.get(k) != said[k]):
         raise ValueError(f"{out} holds models of other photographs or settings ({differ}): give another --out, or empty it")
@@ -141,13 +141,17 @@ def train_all(
     every = [(name, seed) for seed in range(plan.seeds) for name in plan.method]
     for k, (name, seed) in enumerate(every, 1):
         path, checkpoint = (out / "models" / f"{name}-{seed}.{end}" for end in ("pt", "checkpoint"))
-        if not path.exists():
+        there = path.exists()
+        if not there:
             module, config = configuration(name, plan, (len(task.labelled), len(task.unlabelled)))
             options = Options(device, n_evals=4, checkpoint=checkpoint, progress=sys.stderr.isatty())
             module.fit(task, config, seed, options, evaluator).save(path)
             checkpoint.unlink(missing_ok=True)
-        found[name, seed] = load_model(path, device=device)
-        say(f"[{k}/{len(every)}] {RECIPES[name][0]}, seed {seed}: trained")
+        try:
+            found[name, seed] = load_model(path, device=device)
+        except ValueError as error:
+            raise ValueError(f"{error}. Delete it, and it is trained again") from error
+        say(f"[{k}/{len(every)}] {RECIPES[name][0]}, seed {seed}: {'read' if there else 'trained'}")
     if rest := len([*(out / "models").glob("*.pt")]) - len(found):
         say(f"{rest} more models of this folder are not compared; name their methods and seeds to have them in the comparison")
     return found
@@ -339,11 +343,13 @@ def adapt(
     model = models[choice.method, choice.seed]
     probability = model.predict_proba(task.unlabelled.images)
     predictions = named(files, probability, model.classes)
-    write_atomically(folder / "predictions.csv", lambda p: predictions.to_csv(p, index=False))
+    write_atomically(folder / "predictions.csv", lambda p: predictions.to_csv(p, index=False, errors="surrogateescape"))
     write_atomically(folder / "methods.csv", lambda p: table.to_csv(p, index=False))
     text = describe_page(photos, task, plan, table, choice, model, probability)
     write_atomically(folder / "index.html", lambda p: p.write_text(text, encoding="utf-8"))
     model.save(folder / "model.pt")
+    for name, accuracy in table.groupby("method", sort=False)["accuracy"].mean().items() if "accuracy" in table else ():
+        say(f"{RECIPES[name][0]}: accuracy {accuracy:.3f} on the test images, mean over seeds")
     say(f"{choice}.")
     say(f"Wrote index.html, predictions.csv, methods.csv and model.pt to {folder} ({time.perf_counter() - started:.0f} s)")
     return Adapted(model, predictions, table, choice, folder / "index.html")

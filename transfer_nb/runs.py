@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import errno
 import functools
 import hashlib
@@ -42,10 +43,10 @@ from .training import Evaluator, History, Method, Model, Options, configured
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'ENGINES', 'is_method',
-           'methods', 'full_name', 'imported', 'method_module', 'find_variant', 'varied', 'digest', 'content', 'Run',
-           'some', 'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores',
-           'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of', 'frame',
-           'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks',
+           'methods', 'full_name', 'imported', 'method_module', 'version_of', 'find_variant', 'varied', 'digest',
+           'content', 'Run', 'some', 'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors',
+           'final_scores', 'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of',
+           'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks',
            'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
            'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
@@ -55,7 +56,7 @@ PACKAGE = "transfer_nb"
 
 def is_method(module: ModuleType) -> bool:
     "Whether a module has what makes it a method."
-    return hasattr(module, "Config") and hasattr(module, "fit")
+    return dataclasses.is_dataclass(getattr(module, "Config", None)) and callable(getattr(module, "fit", None))
 
 
 def methods() -> list[str]:
@@ -67,7 +68,7 @@ def methods() -> list[str]:
 
 def full_name(name: str) -> str:
     "The name of the module of this package, or else of any other, that `name` stands for; empty where there is none."
-    for full in (f"{PACKAGE}.{name}", name):
+    for full in (f"{PACKAGE}.{name}", name) if all(map(str.isidentifier, name.split("."))) else ():
         with contextlib.suppress(ModuleNotFoundError):  # of a package around it
             if importlib.util.find_spec(full):
                 return full
@@ -75,9 +76,12 @@ def full_name(name: str) -> str:
 
 
 def imported(name: str) -> ModuleType:
-    "The module that `full_name` finds; ValueError where there is none."
+    "The module that `full_name` finds; ValueError where there is none, or where it cannot be imported."
     if full := full_name(name):
-        return importlib.import_module(full)
+        try:
+            return importlib.import_module(full)
+        except Exception as error:
+            raise ValueError(f"the module {full} cannot be imported: {type(error).__name__}: {error}") from error
     raise ValueError(f"there is no method or module called {name!r}; the nearest: {nearest(name, methods())}")
 
 
@@ -85,8 +89,17 @@ def method_module(name: str) -> ModuleType:
     "The module of a method; ValueError with the nearest names where there is none."
     module = imported(name)
     if not is_method(module):
-        raise ValueError(f"{name} is no method: it has no Config and fit; the methods are {', '.join(methods())}")
+        raise ValueError(
+            f"{module.__name__} is no method: it has no dataclass Config and function fit; the methods are {', '.join(methods())}"
+        )
     return module
+
+
+def version_of(module: ModuleType) -> int | str:
+    "The version of a method's recipe; of a method outside of this package a digest of its source, too, which changes more often."
+    version = getattr(module, "VERSION", 1)
+    ours = module.__name__.startswith(f"{PACKAGE}.")
+    return version if ours else f"{version}, source {hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:16]}"
 
 # %% ../nbs/07_runs.ipynb #e47a3941
 def find_variant(variant: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -100,16 +113,19 @@ def find_variant(variant: str) -> tuple[Callable[..., Any], dict[str, Any]]:
         arguments = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords} if call else {}
     except (SyntaxError, ValueError) as error:
         raise ValueError(f"variant={variant!r} must be like domains.on_target, or domains.semi_supervised(n=128)") from error
+    if not full_name(module):
+        raise ValueError(f"variant={variant!r}: there is no module {module!r}")
     found = getattr(imported(module), function, None)
     if not callable(found):
         raise ValueError(f"variant={variant!r}: there is no function {function} in {module}")
-    first = next(iter(inspect.signature(found).parameters.values()), None)
+    known = inspect.signature(found).parameters
+    first = next(iter(known.values()), None)
     if first is None or first.annotation is not first.empty and "Task" not in str(first.annotation):
         raise ValueError(f"variant={variant!r}: {function} does not take a task")
-    try:
-        inspect.signature(found).bind(None, **arguments)
-    except TypeError as error:
-        raise ValueError(f"variant={variant!r}: {error}") from error
+    takes = [p for p in known.values() if p is not first]
+    wrong = set(arguments) - {p.name for p in takes} or {p.name for p in takes if p.default is p.empty} - set(arguments)
+    if wrong:
+        raise ValueError(f"variant={variant!r}: {function} takes {', '.join(map(str, takes)) or 'no arguments'}")
     return found, arguments
 
 
@@ -118,7 +134,13 @@ def varied(task: Task, variant: str) -> Task:
     if not variant:
         return task
     function, arguments = find_variant(variant)
-    return function(task, **arguments)
+    try:
+        made = function(task, **arguments)
+    except TypeError as error:
+        raise ValueError(f"variant={variant!r}: {error}") from error
+    if not isinstance(made, Task):
+        raise ValueError(f"variant={variant!r}: {function.__name__} makes no task")
+    return made
 
 # %% ../nbs/07_runs.ipynb #8f929255
 def digest(value: Any) -> str:
@@ -175,7 +197,7 @@ class Run:
         named = isinstance(self.task, str)
         task = self.task if isinstance(self.task, str) else self.task.name
         return dict(
-            method=self.method, version=getattr(self.module, "VERSION", 1), config=training.named_constants(self.config),
+            method=self.method, version=version_of(self.module), config=training.named_constants(self.config),
             task=task, size=self.size if named else "own", labels=self.labels, variant=self.variant,
             data="" if isinstance(self.task, str) else content(self.task), seed=self.seed, precision=self.precision,
             n_evals=self.n_evals, needs={name: need.key for name, need in self.needs.items()},

@@ -551,7 +551,7 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     if float in kinds and type(value) is int:
         value = float(value)
     if type(value) not in kinds and not (dataclasses.is_dataclass(value) and isinstance(value, kinds)):
-        names = " or ".join("None" if k is types.NoneType else k.__name__ for k in kinds)
+        names = " or ".join({types.NoneType: "None", bool: "True or False"}.get(k, k.__name__) for k in kinds)
         raise ValueError(f"{name}={value!r} must be {names}")
     return value
 
@@ -1160,6 +1160,8 @@ def save_model(model: Model, path: Path) -> None:
 
 def read_model(path: Path) -> dict[str, Any]:
     "The dictionary in a saved model; ValueError where the file is not one, is cut off, or was made by a newer version."
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the saved model in it, like {path / 'model.pt'}")
     try:
         found = torch.load(path, weights_only=True, map_location="cpu")
     except OSError:

@@ -159,6 +159,7 @@ class RunCommand:
         if self.folders:
             name, like = "-".join(f.name for f in self.folders[:2]), getattr(module, "JUDGED_ON", 1)
             task = domains.make_task(*self.folders, name=name, shape=self.shape, test_domain=like)
+            task = domains.with_test(task) if like else task
         size = "sample" if self.making.preset == "quick" else "full"
         options: dict[str, Any] = dict(
             labels=self.labels, variant=self.variant, precision=self.making.precision, n_evals=self.n_evals

@@ -26,7 +26,7 @@ __all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present
            'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
            'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order',
            'as_labels', 'is_image', 'decoded', 'image_files', 'read_images', 'folder', 'as_domain', 'common_shape',
-           'make_task', 'nearest', 'look_up']
+           'make_task', 'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
@@ -765,6 +765,14 @@ def make_task(
     if held is not None:
         held = unseen(held, lab, shape=shape, resize=resize)
     return Task(name, lab, unl.without_labels(), held, None, unl.labels, shape=shape, resize=resize, test_domain=test_domain)
+
+
+def with_test(task: Task) -> Task:
+    "The task, judged on its unlabelled images where it has no test set and the harness knows their labels."
+    if task.test is not None or task.hidden_labels is None:
+        return task
+    test = unseen(revealed(task), task.labelled, shape=task.shape, resize=task.resize)
+    return replace(task, test=test, test_domain=1)
 
 # %% ../nbs/00_domains.ipynb #100c0001
 def nearest(name: str, known: Iterable[str]) -> str:

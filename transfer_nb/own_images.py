@@ -106,10 +106,7 @@ def read_folders(labelled: str | Path, unlabelled: str | Path, test: str | Path 
             " each photograph will be given one of the known classes, whatever it shows",
             stacklevel=2,
         )
-    if task.test is None and task.hidden_labels is not None:
-        test_set = domains.unseen(domains.revealed(task), task.labelled, shape=task.shape)
-        return dataclasses.replace(task, test=test_set, test_domain=1)
-    return task
+    return domains.with_test(task)
 
 # %% ../nbs/70_own_images.ipynb #70000026
 WRITTEN = ("index.html", "predictions.csv", "methods.csv", "model.pt")  # beside the models and features

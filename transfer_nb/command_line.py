@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import dataclasses
 import os
 import sys
@@ -531,7 +532,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="plain_letters")
-    sys.path.append(os.getcwd())  # for methods and tables of one's own
+    with contextlib.suppress(OSError):  # a folder that has been deleted
+        sys.path.append(os.getcwd())  # for methods and tables of one's own
     warnings.formatwarning = lambda message, *_, **__: f"transfer_nb: {message}\n"  # without a place in the code
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="transfer_nb", args=argv)()

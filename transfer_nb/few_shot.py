@@ -215,7 +215,7 @@ def check(task: Task, config: Config) -> None:
         raise ValueError(f"{task.name} has {len(task.test.classes)} new classes of at least {least} images: too few for {asked}")
     first = next(drawn_episodes(task, config))
     few = Domain(task.test.name, task.test.images[first.shots], first.shot_labels, tuple(map(str, range(config.ways))))
-    metric_transfer.check(dataclasses.replace(task, labelled=few, metric=None, test=None), config.transfer)
+    metric_transfer.check(dataclasses.replace(task, labelled=few, metric=None, test=None, labelled_test=None), config.transfer)
 
 # %% ../nbs/33_few_shot.ipynb #e5e716aa
 WAYS = ("nearest", "shots", "propagated")

@@ -19,7 +19,7 @@ from nbconvert.preprocessors import Preprocessor
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = r"(!?\[[^\]\n]*\]\(|\bsrc=\"|\bhref=\")([^)\"\s]+)"
-NOTE = "<!-- Written by tools/readme.py from nbs/index.ipynb: edit that one. -->\n\n"
+NOTE = "<!-- Written by tools/readme.py from nbs/index.ipynb: edit that one. -->\n"
 DROP = re.compile(r"^#\|\s*(hide|include:\s*false|default_exp)\b", re.MULTILINE)
 SILENT = re.compile(r"^#\|\s*(echo:\s*false|hide_input)\b", re.MULTILINE)
 CAPTION = re.compile(r"^#\|\s*fig-cap:\s*\"?(.*?)\"?$", re.MULTILINE)

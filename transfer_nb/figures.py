@@ -172,11 +172,11 @@ def reliability_grid(images: Any, predicted: Any, labels: Any, confidence: Any, 
 
 # %% ../nbs/08_figures.ipynb #596516c0
 @styled
-def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
-    "Accuracy against confidence for each named `scores.calibration`, with the share of images in each bin below it."
+def calibration_curve(found: Mapping[str, Calibration], confidence: str = "confidence") -> Figure:
+    "Accuracy against `confidence` for each named `scores.calibration`, with the share of images in each bin below it."
     fig, axes = panels_of(2, 1, 4.2, 4.4, sharex=True, height_ratios=[3, 1])
     curve, share = axes[:, 0]
-    curve.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label="accuracy = confidence")
+    curve.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label=f"accuracy = {confidence}")
     for (name, bins), colour, marker in zip(found.items(), line_colours(len(found)), "osD^vP*X" * 4):
         filled = array(bins.count) > 0
         label = f"{name} (ECE {bins.ece:.3f})"
@@ -184,7 +184,7 @@ def calibration_curve(found: Mapping[str, Calibration]) -> Figure:
         edges = np.linspace(0, 1, len(filled) + 1)
         share.stairs(array(bins.count) / array(bins.count).sum(), edges, color=colour, lw=1.6)
     curve.set(ylabel="accuracy in the bin", xlim=(0, 1), ylim=(0, 1.02))
-    share.set(xlabel="confidence", ylabel="share")
+    share.set(xlabel=confidence, ylabel="share")
     fig.legend(loc="outside upper left", fontsize=8.5, frameon=False)
     return fig
 

@@ -128,10 +128,7 @@ def pseudo_figures(records: Records, column: str, preset: str) -> dict[str, Any]
         return {}
     z = next(iter(found.values()))
     label, truth, sure = (z[k][z["which"]] for k in ("label", "truth", "confidence"))
-    calibration = figures.calibration_curve(bins)
-    calibration.axes[0].lines[0].set_label("accuracy = probability")
-    calibration.axes[0].legend(fontsize=8.5)
-    calibration.axes[1].set_xlabel("largest of the probabilities (8)")
+    calibration = figures.calibration_curve(bins, "largest of the probabilities (8)")
     return {
         "figure3": figures.curves(curves, xlabel="share of the images, most confident first", ylabel="accuracy of pseudo-labels"),
         "calibration": calibration, "reliability": figures.reliability_grid(z["image"], label, truth, sure, columns=12),

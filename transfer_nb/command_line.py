@@ -47,7 +47,7 @@ __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS'
            'Folders', 'Making', 'RunCommand', 'split_setting', 'check_writable', 'say_made', 'runs_text',
            'TableCommand', 'tables_text', 'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand',
            'steps_per_second', 'wait', 'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation',
-           'BenchCommand', 'AdaptCommand', 'PredictCommand', 'readable', 'in_plain_letters', 'main']
+           'BenchCommand', 'AdaptCommand', 'readable', 'PredictCommand', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
 PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables, akt_tables)
@@ -459,6 +459,25 @@ class AdaptCommand:
         "Train, compare, write."
         adapt(self.labelled, self.unlabelled, self.test, out=self.out, plan=self.plan, device=self.device)
 
+# %% ../nbs/60_command_line.ipynb #60d00004
+def readable(files: Sequence[Path], task: Task) -> tuple[Tensor, list[str]]:
+    """The images (N,C,H,W) of files as a task has them, and the names of these files. Warns of those that cannot be read;
+    ValueError where none can."""
+
+    def read(path: Path) -> Tensor | str:
+        try:
+            return domains.read_images([path], task.image_shape, task.resize)
+        except ValueError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(read, files))
+    if bad := [text for text in found if isinstance(text, str)]:
+        warnings.warn(f"left out: {'; '.join(bad[:3])}{'; …' * (len(bad) > 3)}", stacklevel=2)
+    if len(bad) == len(files):
+        raise ValueError("none of the photographs can be read")
+    return torch.cat([x for x in found if isinstance(x, Tensor)]), [str(f) for f, x in zip(files, found) if isinstance(x, Tensor)]
+
 
 @dataclass(frozen=True)
 class PredictCommand:
@@ -490,25 +509,6 @@ class PredictCommand:
             return print(table.to_csv(index=False), end="")
         datasets.write_atomically(self.out, lambda p: table.to_csv(p, index=False, errors="surrogateescape"))
         print(f"wrote {self.out}")
-
-
-def readable(files: Sequence[Path], task: Task) -> tuple[Tensor, list[str]]:
-    """The images (N,C,H,W) of files as a task has them, and the names of these files. Warns of those that cannot be read;
-    ValueError where none can."""
-
-    def read(path: Path) -> Tensor | str:
-        try:
-            return domains.read_images([path], task.image_shape, task.resize)
-        except ValueError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(read, files))
-    if bad := [text for text in found if isinstance(text, str)]:
-        warnings.warn(f"left out: {'; '.join(bad[:3])}{'; …' * (len(bad) > 3)}", stacklevel=2)
-    if len(bad) == len(files):
-        raise ValueError("none of the photographs can be read")
-    return torch.cat([x for x in found if isinstance(x, Tensor)]), [str(f) for f, x in zip(files, found) if isinstance(x, Tensor)]
 
 # %% ../nbs/60_command_line.ipynb #f444b959
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -295,7 +295,7 @@ def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choi
              "The number is the probability." + " A frame marks a mistake." * (truth is not None))),
     ])  # fmt: skip
 
-# %% ../nbs/70_own_images.ipynb #70000070
+# %% ../nbs/70_own_images.ipynb #70d00001
 def named(files: Sequence[str], probability: Tensor, classes: Sequence[str]) -> Any:
     "A frame, a line for each file: `file`, `class`, and its `probability`, given those of all classes (N, classes)."
     import pandas as pd
@@ -303,7 +303,7 @@ def named(files: Sequence[str], probability: Tensor, classes: Sequence[str]) -> 
     sure, ids = probability.max(1)
     return pd.DataFrame({"file": files, "class": [classes[i] for i in ids.tolist()], "probability": sure.numpy().round(4)})
 
-
+# %% ../nbs/70_own_images.ipynb #70000070
 @dataclass
 class Adapted:
     "What `adapt` made: the chosen model, a frame of predictions, the comparison, the choice, and the page."

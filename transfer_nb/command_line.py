@@ -39,15 +39,27 @@ from .augment import digit_view
 from .domains import Domain, Task, image_files, look_up
 from .experiments import Table, choices_text, markdown, runs_of, table_text
 from .own_images import Plan, adapt, named
-from .runs import Records, Run, Settings, execute, frame, full_name, imported, method_module, methods, trained
+from transfer_nb.runs import (
+    Records,
+    Run,
+    Settings,
+    check_writable,
+    execute,
+    frame,
+    full_name,
+    imported,
+    method_module,
+    methods,
+    trained,
+)
 from .training import overridden
 
 # %% auto #0
 __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'find_table', 'write_figures',
-           'Folders', 'Making', 'RunCommand', 'split_setting', 'check_writable', 'say_made', 'runs_text',
-           'TableCommand', 'tables_text', 'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand',
-           'steps_per_second', 'wait', 'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation',
-           'BenchCommand', 'AdaptCommand', 'readable', 'PredictCommand', 'in_plain_letters', 'main']
+           'Folders', 'Making', 'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'tables_text',
+           'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand', 'steps_per_second', 'wait',
+           'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation', 'BenchCommand',
+           'AdaptCommand', 'readable', 'PredictCommand', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
 PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables, akt_tables)
@@ -171,7 +183,7 @@ class RunCommand:
         "Make the runs, and show what came out."
         settings = dataclasses.replace(self.making.settings(self.where), keep=self.models is not None)
         if self.models:
-            check_writable(self.models)
+            check_writable(self.models, f"models cannot be written to {self.models}", "--models")
         of_table, records = self.name in TABLES or ":" in self.name, Records(settings.out)
         runs = self.table_runs() if of_table else self.method_runs()
         say_made(execute(runs, settings), len(runs), settings.out)
@@ -190,16 +202,6 @@ def split_setting(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise ValueError(f"--set {text} must be NAME=VALUE, like lr=0.02")
     return name, value
-
-
-def check_writable(folder: Path) -> None:
-    "OSError that says what to do, before any work, where models cannot be written to `folder`."
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (probe := folder / f".probe{os.getpid()}").write_bytes(b"0")
-        probe.unlink()
-    except OSError as error:
-        raise OSError(f"models cannot be written to {folder} ({error.strerror}): choose another folder with --models") from error
 
 
 def say_made(made: int, asked: int, out: Path) -> None:

@@ -45,10 +45,10 @@ from .training import Evaluator, History, Method, Model, Options, configured
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'ENGINES', 'is_method',
            'methods', 'full_name', 'imported', 'method_module', 'version_of', 'find_variant', 'varied', 'digest',
            'content', 'Run', 'some', 'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors',
-           'final_scores', 'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'save_arrays', 'run_of',
-           'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks',
-           'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
-           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
+           'final_scores', 'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'check_writable',
+           'save_arrays', 'run_of', 'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work',
+           'connect', 'own_networks', 'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule',
+           'Progress', 'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -432,18 +432,21 @@ class Records:
 
     def check_writable(self) -> None:
         "OSError that says what to do, before any work, if the folder cannot be written to."
-        try:
-            probe = self.folder / "runs" / f".probe{os.getpid()}"
-            datasets.write_atomically(probe, lambda p: p.write_bytes(b"0" * 4096))
-            probe.unlink()
-            locked = [p for p in self.folder.glob("*.jsonl") if not os.access(p, os.W_OK)]
-            if locked:
-                raise PermissionError(errno.EACCES, "read-only", str(locked[0]))
-        except OSError as error:
-            what = f"records cannot be written to {self.folder} ({error.strerror or error}): choose another folder with --out"
-            raise OSError(what) from error
+        what = f"records cannot be written to {self.folder}"
+        check_writable(self.folder / "runs", what, "--out")
+        if any(not os.access(p, os.W_OK) for p in self.folder.glob("*.jsonl")):
+            raise OSError(f"{what} (read-only): choose another folder with --out")
 
 # %% ../nbs/07_runs.ipynb #07b0005b
+def check_writable(folder: Path, what: str, option: str) -> None:
+    "OSError (`what`, why, and which option to change) if no file can be written to a folder, which is made if it is not there."
+    try:
+        datasets.write_atomically(probe := folder / f".probe{os.getpid()}", lambda p: p.write_bytes(b"0" * 4096))
+        probe.unlink()
+    except OSError as error:
+        raise OSError(f"{what} ({error.strerror or error}): choose another folder with {option}") from error
+
+
 def save_arrays(path: Path, arrays: Arrays) -> None:
     "Write a compressed `.npz` file to exactly this path (`numpy.savez` given a name would append a suffix to it)."
     with path.open("wb") as file:

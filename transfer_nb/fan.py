@@ -26,13 +26,14 @@ from .training import constant_of, descend
 from .training import make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['DESIGNS', 'NETWORKS', 'WIDTH', 'DISCRIMINATOR', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3', 'Latent',
-           'Factorized', 'features_decoder', 'other_network', 'factorized', 'orthogonality_loss', 'reconstruction_loss',
-           'source_losses', 'judge', 'Config', 'TwoNetworks', 'TwoStages', 'FAN', 'fit', 'before_adaptation', 'redrawn',
-           'arrays', 'extra_scores']
+__all__ = ['DESIGNS', 'ALIGNED', 'NETWORKS', 'WIDTH', 'DISCRIMINATOR', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3',
+           'Latent', 'Factorized', 'features_decoder', 'other_network', 'factorized', 'orthogonality_loss',
+           'reconstruction_loss', 'source_losses', 'judge', 'Config', 'TwoNetworks', 'TwoStages', 'FAN', 'fit',
+           'before_adaptation', 'redrawn', 'arrays', 'extra_scores']
 
 # %% ../nbs/20_fan.ipynb #40d28372
 DESIGNS = ("joint", "separation", "concatenation", "full")
+ALIGNED = ("logits", "task", "features")
 
 
 class Latent(NamedTuple):
@@ -41,6 +42,12 @@ class Latent(NamedTuple):
     task: Tensor
     domain: Tensor
     logits: Tensor
+
+    def aligned(self, what: str) -> Tensor:
+        "What the discriminator is to compare, one of `ALIGNED`: the logits; h_t; all of h, (N,T+D)."
+        if what == "features":
+            return torch.cat([self.task, self.domain], 1)
+        return self.task if what == "task" else self.logits
 
 
 class Factorized(nn.Module):
@@ -139,7 +146,7 @@ def source_losses(network: Factorized, batch: Batch, pixels: str = "mean") -> di
 
 # %% ../nbs/20_fan.ipynb #e0e4b425
 def judge(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    "D's logits (N,) of the source's class logits (N, classes), and (M,) of the target's (M, classes), in one batch of both."
+    "D's logits (N,) of what is aligned of the source, (N, classes) or (N,D), and (M,) of the target, in one batch of both."
     judged = discriminator(torch.cat([real, fake])).float().squeeze(1)
     return judged[: len(real)], judged[len(real) :]
 
@@ -168,6 +175,7 @@ class Config(SharedConstants):
     dropout: float = constant_of(0.5, "before the encoder's last layer, in both stages: not given; ADDA has it", least=0, below=1)
     momentum: float = constant_of(0.5, "stage two, β₁ of Adam: not given; ADDA's", least=0, below=1)
     shared: int = constant_of(0, "section 3.2: early layers are shared in deep networks; how many is not given", least=0)
+    aligned: str = constant_of("logits", "section 3.2; `task`: h_t, `features`: all of h (ours)", among=ALIGNED, added=True)
 
     @property
     def steps(self) -> int:
@@ -178,6 +186,8 @@ class Config(SharedConstants):
         super().__post_init__()
         if self.source_steps <= 0:
             raise ValueError(f"source_steps={self.source_steps}: stage two starts from stage one's network, which needs steps")
+        if self.design == "joint" and self.aligned == "features":
+            raise ValueError("aligned='features': in the design joint h_t is all of h, so say aligned='task'")
 
 
 EARLIER = {"discriminator_lr": 1e-3, "schedule": "linear", "dropout": 0.0}  # an earlier reading of what the paper leaves out
@@ -196,8 +206,10 @@ class TwoNetworks(Method):
         self.source, self.target = (build() for _ in range(2))
         if config.shared >= len(self.source.encoder) - 1:  # the first module only scales the pixels
             raise ValueError(f"shared={config.shared}: {config.network} has {len(self.source.encoder) - 1} modules; share fewer")
+        parts = self.source.mapping.in_features
+        compared = {"logits": classes, "task": parts, "features": 2 * parts}[config.aligned]
         self.discriminator = mlp_discriminator(
-            classes, NETWORKS[config.network][3] if config.network in NETWORKS else DISCRIMINATOR
+            compared, NETWORKS[config.network][3] if config.network in NETWORKS else DISCRIMINATOR
         )
         self.optimisers = [make_optimiser("adam", list(self.source.parameters()), config.lr)]
 
@@ -235,6 +247,7 @@ class TwoStages(TwoNetworks):
         self.target.load_state_dict(self.source.state_dict())
         self.source.requires_grad_(False)
         self.shared().requires_grad_(False)
+        self.target.mapping.requires_grad_(c.aligned == "logits")
         free = [p for p in self.target.parameters() if p.requires_grad]
         lrs = ((free, c.target_lr), (list(self.discriminator.parameters()), c.discriminator_lr))
         self.optimisers = [make_optimiser("adam", parameters, lr, c.momentum) for parameters, lr in lrs]
@@ -270,11 +283,12 @@ class FAN(TwoStages):
         for optimiser, lr in zip(self.optimisers, (c.target_lr, c.discriminator_lr)):
             set_lr(optimiser, lr * SCHEDULES[c.schedule](progress))
         with torch.no_grad():
-            real = self.source(labelled.images).logits
+            real = self.source(labelled.images).aligned(c.aligned)
         latent = self.target(unlabelled.images)
-        found = discriminator_loss(*judge(self.discriminator, real, latent.logits.detach()))
+        fake = latent.aligned(c.aligned)
+        found = discriminator_loss(*judge(self.discriminator, real, fake.detach()))
         descend(self.optimisers[1], c.mu * found)
-        fooling = fooling_loss(judge(self.discriminator, real, latent.logits)[1])
+        fooling = fooling_loss(judge(self.discriminator, real, fake)[1])
         drawn = reconstruction_loss(
             self.target.shown(unlabelled.images), self.target.decode(latent.domain, latent.logits), c.pixels
         )

@@ -32,6 +32,7 @@ NBS, LIB, BIN = ROOT / "nbs", ROOT / "transfer_nb", Path(sys.executable).parent
 MEGABYTE = 1e6
 NOTEBOOK_LIMIT, SAMPLES_LIMIT = 2 * MEGABYTE, 6 * MEGABYTE
 MACHINE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|opt|mnt|srv|scratch|Users|private)/[\w.-]+")
+WARNED = re.compile(r"Warning\b|findfont|deprecated")  # in what a cell writes to stderr
 RECORD = "key method config task seed precision scores evaluations seconds hardware versions when format".split()
 PAPERS = {"dann", "fan", "metric_transfer", "supreme", "akt"}
 # Each module of the engine room imports only those before it. Then come the papers and their families, tables, the command line.
@@ -177,13 +178,11 @@ def no_shadows() -> list[str]:
 
 
 def no_errors() -> list[str]:
-    """no error is stored as output"""
-    return [
-        f"{place}: {o.get('ename')}: {o.get('evalue', '')[:80]}"
-        for place, c in code_cells()
-        for o in c["outputs"]
-        if o["output_type"] == "error"
-    ]
+    """no error and no warning is stored as output"""
+    outputs = [(place, o) for place, c in code_cells() for o in c["outputs"]]
+    errors = [f"{place}: {o.get('ename')}: {o.get('evalue', '')[:80]}" for place, o in outputs if o["output_type"] == "error"]
+    warned = [f"{place}: {text[:80]}" for place, o in outputs if o.get("name") == "stderr" and WARNED.search(text := texts(o))]
+    return errors + warned
 
 
 def written() -> Iterator[tuple[str, str]]:

@@ -732,7 +732,7 @@ def _from_raw(spec: DomainSpec, root: Path) -> Prepared:
             shutil.rmtree(root)
             return spec.prepare(root, True)
 
-
+# %% ../nbs/05_datasets.ipynb #3d5fc
 def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
     "Fetches a set with torchvision, writes it to the cache as one file, and returns its path."
     searched = f"looked for {' or '.join(spec.files)} in {', '.join(map(str, places(data)))}"

@@ -127,7 +127,8 @@ INITIALS = ("caffe", "he", "torch")
 
 
 def initialise(network: nn.Module, how: str = "caffe") -> nn.Module:
-    "Draw the weights of linear and convolutional layers, but not a `Backbone`'s; biases 0. ValueError if `how` is no initial."
+    """Draw the weights of linear and convolutional layers, with biases 0; not those of a `Backbone`, and none with `torch`.
+    ValueError if `how` is no initial."""
     if how not in INITIALS:
         raise ValueError(f"init={how!r} is not one of {', '.join(INITIALS)}")
     for layer in network.modules():
@@ -506,7 +507,7 @@ def timm_net(name: str, pretrained: bool) -> tuple[nn.Module, Any, Any]:
     net.load_state_dict(dict(zip(net.state_dict(), found.values(), strict=True)))
     return net, (127 / 255,) * 3, (128 / 255,) * 3
 
-
+# %% ../nbs/02_networks.ipynb #02b06c
 def backbone(name: str, pretrained: bool = True, lr: float = 1.0) -> Backbone:
     """The backbone `name` of timm or torchvision, with weights from ImageNet or random ones. `lr`: see `Backbone`. ValueError for
     an unknown name; FileNotFoundError, saying what to do, where the weights cannot be had."""

@@ -75,7 +75,7 @@ class Plan:
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
 
-
+# %% ../nbs/70_own_images.ipynb #70021c
 def configuration(name: str, plan: Plan, counts: tuple[int, int] = (10**6, 10**6)) -> tuple[ModuleType, Any]:
     "A recipe's method and its configuration, whose batches are not larger than the `counts` of labelled and unlabelled images."
     _, method, constants = RECIPES[name]
@@ -169,7 +169,7 @@ def compared(models: dict[tuple[str, int], Model], task: Task) -> Any:
     judge = test_accuracy(task)
     return pd.DataFrame([line(name, seed, model) for (name, seed), model in models.items()])
 
-
+# %% ../nbs/70_own_images.ipynb #70028c
 @dataclass(frozen=True)
 class Choice:
     "The method and the seed that the validators choose, and how sure that is."

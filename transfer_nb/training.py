@@ -227,7 +227,7 @@ class Method(nn.Module):
         "What may have gone wrong, by name, given an interval's mean losses; shown and recorded where it is true."
         return {}
 
-
+# %% ../nbs/04_training.ipynb #0ccac
 def largest_share(outputs: Tensor) -> Tensor:
     "The share (0-d) of the images whose largest output (b, classes) is that of the most frequent class: near 1 after a collapse."
     return torch.zeros_like(outputs).scatter_(1, outputs.argmax(1, keepdim=True), 1.0).mean(0).amax()

@@ -20,7 +20,7 @@ from .training import constants, overridden
 # %% auto #0
 __all__ = ['Overrides', 'Reported', 'FIELDS', 'SPLIT', 'OFFICIAL', 'Row', 'Column', 'Preset', 'overrides', 'merged', 'Table',
            'runs_of', 'check_tables', 'records_of', 'values', 'cell_line', 'cells_of', 'table_frame', 'ours_text',
-           'mean_sd', 'paper_text', 'time_text', 'wide', 'notes', 'markdown', 'table_text', 'constants_text',
+           'mean_sd', 'paper_text', 'time_text', 'wide', 'shared', 'notes', 'markdown', 'table_text', 'constants_text',
            'evaluations', 'curves_of', 'chosen_by', 'validator_choices', 'choices_text', 'arrays_of']
 
 # %% ../nbs/09_experiments.ipynb #bb2d3a91
@@ -297,18 +297,25 @@ def wide(table: Table, lines: Any) -> Any:
     return frame if made else frame.drop(columns="time of a run")
 
 # %% ../nbs/09_experiments.ipynb #09b0001b
+def shared(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    "Of (label, text): each text once, after all the labels that have it."
+    labels: dict[str, list[str]] = {}
+    for label, text in pairs:
+        labels.setdefault(text, []).append(label)
+    return [f"{'; '.join(found)}: {text}." for text, found in labels.items()]
+
+
 def notes(table: Table, lines: Any, preset: str) -> list[str]:
     "What the reader must know: seeds, steps and hardware of the runs, and how protocols differ."
-    columns, made, absent = [table.column(c) for c in dict.fromkeys(lines["column"])], dict[str, list[str]](), []
+    columns, made, absent = [table.column(c) for c in dict.fromkeys(lines["column"])], [], []
     for column in columns:
         here = lines[(lines["column"] == column.id) & (lines["n"] > 0)]
         for hardware, group in here.groupby("hardware", sort=False):
             steps = sorted({int(s) for text in group["steps"] for s in text.split()})
-            made.setdefault(f"{', '.join(f'{s:,}' for s in steps)} steps; {hardware}", []).append(column.label)
-        absent += [f"{column.label}: ours not run{' (data)' * (not column.offered)}."] * here.empty
-    found = ["Ours: mean ± standard deviation (number of seeds)."] * bool(made) + absent
-    found += [f"{'; '.join(labels)}: {what}." for what, labels in made.items()]
-    found += [f"{c.label}: {c.note}." for c in columns if c.note]
+            made.append((column.label, f"{', '.join(f'{s:,}' for s in steps)} steps; {hardware}"))
+        absent += [(column.label, "ours not run" + " (data)" * (not column.offered))] * here.empty
+    found = ["Ours: mean ± standard deviation (number of seeds)."] * bool(made)
+    found += [line for pairs in (absent, made, [(c.label, c.note) for c in columns if c.note]) for line in shared(pairs)]
     found += [f"{table.row(r).note}." for r in dict.fromkeys(lines["row"]) if table.row(r).note]
     return list(dict.fromkeys([*found, *[f"{table.preset(preset).note}."] * bool(table.preset(preset).note)]))
 

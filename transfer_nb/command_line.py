@@ -108,7 +108,7 @@ class Folders:
 class Making:
     "How runs are made."
 
-    # quick, small, short, cpu, gpu, paper, best; for a method: quick is the embedded sample, all others are the full set
+    # quick, small, short, cpu, whole, gpu, paper, best; for a method: quick is the embedded sample, all others are the full set
     preset: str = "quick"
     seeds: int | None = None  # how many seeds (default: the preset's; for a method: 1)
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...

@@ -143,7 +143,7 @@ class Config(SharedConstants):
     steps: int = constant_of(10_000, "in all; what a baseline's own paper has is in `BUDGETS`", least=1)
     batch_size: int = constant_of(128, "of each domain; one image has no covariance", least=2)
     lr: float = constant_of(1e-3, "encoder, classifier, decoder: Adam's usual rate, ours", above=0)
-    adversary_lr: float = constant_of(2e-4, "ADDA, CoGAN: discriminators, and the networks that fool them", above=0)
+    adversary_lr: float = constant_of(2e-4, "ADDA, CoGAN, confusion: discriminators, and the networks that fool them", above=0)
     momentum: float = constant_of(0.5, "β₁ of all: ADDA's and CoGAN's", least=0)
     weight: float | None = constant_of(None, "of the method's own term; None: the method's `weight`", least=0)
     gamma: float = constant_of(10.0, "RevGrad, DSN: how fast the reversal sets in, DANN's equation (14)", least=0)

@@ -44,7 +44,7 @@ class Config(dann.Config):
     mean: str = constant_of("own", "ours", among=dann.MEANS)
     balance: str = constant_of("means", "ours", among=("sums", "means"))
     dropout: float | None = constant_of(0.2, "ours", least=0, below=1)
-    trade_off: float = constant_of(0.1, "the reversal only has to hold the domains together; consistency does the rest", least=0)
+    trade_off: float = constant_of(0.1, "ours: less than 1, as consistency adapts, too", least=0)
     consistency: float = constant_of(1.0, "weight of L_c", least=0)
     threshold: float = constant_of(0.9, "confidence below which the teacher is not followed; FixMatch has 0.95", least=0, most=1)
     ema_decay: float = constant_of(0.995, "how much of the teacher stays at each step", least=0, most=1)

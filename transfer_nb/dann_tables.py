@@ -228,6 +228,7 @@ RIVAL: dict[str, Any] = dict(variant="dann_tables.described", method="alignment"
 OFFICE_ROWS = (
     Row("source_only", "Source only", FROZEN | {"adapt": False}, "dann_tables.described"),
     Row("sa", "Subspace alignment", FROZEN | {"adapt": False}, "dann_tables.described", score="accuracy_sa"),
+    Row("source_only_adam", "Source only, Adam", FROZEN | {"baseline": "source_only"}, **RIVAL),
     Row("coral", "Deep CORAL", FROZEN | {"baseline": "coral", "weight": 1.0}, **RIVAL),
     Row("ddc", "DDC", FROZEN | {"baseline": "ddc"}, **RIVAL),
     Row("dann", "DANN", FROZEN, "dann_tables.described"),

@@ -29,7 +29,7 @@ from torch import Tensor
 from .domains import Domain, Task, drawn, look_up, matched, of_classes
 
 # %% auto #0
-__all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
+__all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'IN_CACHE', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked',
            'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'write_atomically',
            'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full',
@@ -196,14 +196,16 @@ def offline() -> bool:
     return os.environ.get("TRANSFER_NB_OFFLINE", "0") not in ("", "0")
 
 # %% ../nbs/05_datasets.ipynb #fa3b0230
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    "Call `write` on a temporary file beside `path`, flush it to disk, and put it in place of `path` in one operation."
+IN_CACHE = ": name another cache in TRANSFER_NB_CACHE"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], advice: str = "") -> None:
+    """Call `write` on a temporary file beside `path`, flush it to disk, and put it in place of `path` in one operation. OSError,
+    with this `advice`, where its folder cannot be made."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(
-            f"the folder {path.parent} cannot be made ({error.strerror}): name another one (of the cache: TRANSFER_NB_CACHE)"
-        ) from error
+        raise OSError(f"the folder {path.parent} cannot be made ({error.strerror}){advice}") from error
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -225,7 +227,7 @@ def save_prepared(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
             np.savez(f, allow_pickle=False, **arrays)
         path.with_name(path.name + ".sha256").write_text(f"{sha256(part)}  {path.name}\n")
 
-    write_atomically(path, write)
+    write_atomically(path, write, IN_CACHE)
     return path
 
 # %% ../nbs/05_datasets.ipynb #8896cc84

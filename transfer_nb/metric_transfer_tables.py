@@ -197,7 +197,7 @@ METRIC_FIGURE4 = replace(
         "small": Preset(
             "sample", tuple(f"digits{n}" for n in (10, 25, 50, 100, 250)),
             ("transfer", "supervised", "pi", "mean_teacher", "vat_em", "pseudo_label"),
-            BASELINE_DIGITS, seeds=2, note=f"small: {BASELINE_QUICK}", n_evals=2,
+            BASELINE_DIGITS, note=f"small: {BASELINE_QUICK}", n_evals=4,
         ),
         "paper": Preset("full", tuple(map(str, metric_transfer.LABELS)), ("transfer", *CONSISTENT)),
     },

@@ -44,7 +44,7 @@ class Config(SharedConstants):
     view: str = constant_of("photo", "not given", among=VIEWS)
     steps: int = constant_of(495_000, f"{CODE}: 1,270 epochs of CIFAR-10", least=1)
     batch_size: int = constant_of(128, CODE, least=1)
-    optimiser: str = constant_of("sgd", "section 4.1", among=training.OPTIMISERS)
+    optimiser: str = constant_of("sgd", "not given; of the classifiers, section 4.1", among=training.OPTIMISERS)
     lr: float = constant_of(0.03, CODE, above=0)
     momentum: float = constant_of(0.9, "not given", least=0, below=1)
     weight_decay: float = constant_of(5e-4, CODE, least=0)

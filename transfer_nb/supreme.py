@@ -85,13 +85,13 @@ class Config(Configuration):
     lr: float = constant_of(1e-3, "section 4, with Adam, without weight decay", above=0)
     factors: int = constant_of(64, "D of (7): not given; ours: a layer that holds many more attributes than classes", least=1)
     alpha: float = constant_of(0.0, "α of (1), section 3.1", least=0)
-    temperature: float = constant_of(0.5, "τ of (4): not given; ours, from the middle of figure 5, .05 to 1", above=0)
+    temperature: float = constant_of(0.5, "τ of (4): not given; ours, within the range of figure 5, .05 to 1", above=0)
     entropy: str = constant_of("matching", "H of (4), as printed", among=("matching", "joint"))
     transferred: float = constant_of(1.0, "what (4) is multiplied by: the sum of all weights", least=0)
     remedy: float = constant_of(1.0, "w of an image and its copy, section 3.1; 0: no self-supervision", least=0)
     divided: bool = constant_of(True, "(5) divided by the size of the batch: ours")
     balance: float = constant_of(
-        5.0, "weight of (6): not given; ours: with 1 clusters collapse, with 2 in one of three seeds (41)", least=0
+        5.0, "weight of (6): not given; ours: with 1 clusters collapse, with 2 one of three seeds ends badly (41)", least=0
     )
     binary: float = constant_of(0.1, "weight of (7): not given; ours: small, so that factors are pulled late", least=0)
     source: float = constant_of(1.0, "weight of (8): not given; ours: as it is", least=0)

@@ -363,7 +363,7 @@ class RevGrad(Baseline):
         return {"label loss": self.label_loss(f_s, labelled), "discriminator loss": self.reversed_loss(f_s, f_t, progress)}
 
     def reversed_loss(self, f_s: Tensor, f_t: Tensor, progress: Tensor) -> Tensor:
-        "The discriminator's loss on features (N,500), (M,500); λ grows with `progress` by DANN's (14)."
+        "The discriminator's loss on features (N, `width`), (M, `width`); λ grows with `progress` by DANN's (14)."
         factor = self.weight * torch.tanh(self.config.gamma * progress / 2)  # DANN, (14)
         real, fake = (self.discriminator(reverse_gradient(f.float(), factor)).float().squeeze(1) for f in (f_s, f_t))
         return discriminator_loss(real, fake)
@@ -435,12 +435,12 @@ class ADDA(Baseline):
         return {"discriminator loss": caught, "fooling loss": fooled}
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
-        "uint8 (N,C,H,W) to (N,500), by the encoder of the domain."
+        "uint8 (N,C,H,W) to (N, `width`), by the encoder of the domain."
         return (self.target if self.stage and domain == 1 else self.encoder)(images, domain)
 
 # %% ../nbs/12_alignment.ipynb #54fbd8c5
 def moved(images: Tensor) -> Tensor:
-    "DRCN's augmentation of (N,C,H,W), 0 to 255: turned by up to 20° and moved by up to a fifth (its public code)."
+    "DRCN's augmentation of (N,C,H,W), 0 to 255: turned by up to 20°, moved by up to a fifth (its public code: source alone)."
     return random_affine(images, math.radians(20), 0.0, 0.2)
 
 
@@ -449,7 +449,7 @@ class DRCN(Baseline):
 
     weight = 0.5  # 1 - λ; the paper's λ is from .4 to .7
     budget = (10_000, 128, AS_ADDA + "its public code has 50 epochs of each set in batches of 128")
-    noise = dropout = 0.5  # share of the pixels that are set to black, and of the features that the classifier does not get
+    noise = dropout = 0.5  # share of an image's values that become 0, and of the features that the classifier does not get
 
     def build(self, seen: Task) -> list[torch.optim.Optimizer]:
         "Adds a decoder of the encoder's features; an optimiser for the labels, and one for the drawing."

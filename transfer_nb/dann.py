@@ -179,7 +179,7 @@ class DANN(TwoLosses):
         return losses
 
     def update(self, loss: Tensor, progress: Tensor) -> None:
-        "SGD with the annealed rate of appendix C, and the ℓ2-norm restriction where it is asked for."
+        "A step of the optimiser at the schedule's rate (appendix C: annealed SGD), and the ℓ2-norm restriction where asked for."
         (optimiser,) = self.optimisers
         set_lr(optimiser, self.config.lr * SCHEDULES[self.config.schedule](progress))
         descend(optimiser, loss)

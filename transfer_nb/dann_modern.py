@@ -128,6 +128,6 @@ def source_only(config: Config) -> Config:
 def fit(
     task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None
 ) -> Model:  # fmt: skip
-    "Train on `task`; as `dann.fit`, with this notebook's `Config`."
+    "Train on `task`; as `dann.fit`, with this notebook's `Config`. Visible labels of the target are not used."
     check_same_classes(task)
     return training.fit(ModernDANN, task, config or Config(), seed, options, evaluator)

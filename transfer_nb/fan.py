@@ -52,7 +52,7 @@ class Latent(NamedTuple):
 
 class Factorized(nn.Module):
     """One domain's encoder Enc, logit mapping M and decoder Dec (FAN, section 3.1), in one of the four designs of figure 4.
-    `dropout` is applied before the encoder's last layer."""
+    `dropout` is applied before the encoder's last layer (of the ResNet-50 this only flattens, so it is applied to h)."""
 
     def __init__(self, encoder: Stack, decoder: nn.Module, mapping: nn.Linear, design: str = "full", dropout: float = 0.0):
         super().__init__()
@@ -93,7 +93,7 @@ def features_decoder(width: int, shape: tuple[int, int, int]) -> nn.Sequential:
 def other_network(
     network: str, shape: tuple[int, int, int], pretrained: bool, lr: float
 ) -> tuple[Stack, int, Callable[..., nn.Module]]:  # fmt: skip
-    "An encoder that is not FAN's, with a last layer to `WIDTH` features; this number; a decoder. Raises what it raises."
+    "A `networks.encoder` with a last layer to `WIDTH` features; this number; a decoder. Raises what `networks.encoder` raises."
     layers, n = networks.encoder(network, shape, pretrained, lr)
     return Stack(*layers, nn.Linear(n, WIDTH)), WIDTH, features_decoder if network == "frozen" else upsampling_decoder
 
@@ -172,7 +172,7 @@ class Config(SharedConstants):
     target_lr: float = constant_of(1e-4, "stage two: not given; with 0, only the batch statistics follow the target", least=0)
     discriminator_lr: float = constant_of(2e-4, "stage two: not given; ADDA's", above=0)
     schedule: str = constant_of("constant", "of both rates in stage two: not given", among=SCHEDULES)
-    dropout: float = constant_of(0.5, "before the encoder's last layer, in both stages: not given; ADDA has it", least=0, below=1)
+    dropout: float = constant_of(0.5, "before the encoder's last layer, in both stages: not given; ours", least=0, below=1)
     momentum: float = constant_of(0.5, "stage two, β₁ of Adam: not given; ADDA's", least=0, below=1)
     shared: int = constant_of(0, "section 3.2: early layers are shared in deep networks; how many is not given", least=0)
     aligned: str = constant_of("logits", "section 3.2; `task`: h_t, `features`: all of h (ours)", among=ALIGNED, added=True)
@@ -318,7 +318,7 @@ def before_adaptation(model: Model) -> Model:
 def redrawn(model: Model, task: Task, shift: int = 0) -> dict[str, Tensor]:
     """Figure 6: uint8 (classes,C,H,W), a held-out target image of each class, under `image`; decoded from its own parts, `drawn`;
     with the logits of a source image (held out, where there are such) whose class is `shift` further, `swapped`. The classes are
-    those of the true labels. ValueError for a task without labelled test images."""
+    those of the true labels. ValueError for a task without labelled test images. Not for frozen features."""
     test, source = task.test, task.labelled_test or task.labelled
     if test is None or test.labels is None or source.labels is None:
         raise ValueError(f"{task.name}: images are found by their class, so a test set with labels is needed")

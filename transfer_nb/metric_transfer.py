@@ -136,7 +136,8 @@ def normalised(graph: Tensor, degree: Tensor) -> Tensor:
 
 # %% ../nbs/30_metric_transfer.ipynb #803c7fb9
 def orthogonal(block: Tensor, basis: Tensor, pieces: Pieces, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    "Q (N,b), orthogonal to `basis` (N,m) and to the components' eigenvectors, and R (b,b): `block` is Q R and what those span."
+    """Q (N,b), orthogonal to `basis` (N,m) and to the components' eigenvectors, and R (b,b): `block` is Q R and what those span.
+    Where a column was lost, a random one takes its place, and Q R is no longer `block`: R then only says how large it was."""
     total = None
     for _ in range(2):  # twice is enough (Kahan and Parlett)
         block, r = torch.linalg.qr(pieces.without(block - basis @ (basis.T @ block)))
@@ -154,7 +155,8 @@ def leading_eigenpairs(
     matrix: Tensor, pieces: Pieces, n: int, tolerance: float = 0.05, block: int = 40, seed: int = 0
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The `n` largest eigenvalues (n,), and eigenvectors (N,n), of a symmetric sparse matrix (N,N) with eigenvalues in ±1,
-    without the components' own. Block Lanczos, until every residual ‖Ax - μx‖ is below `tolerance`; a warning if one is not."""
+    without the components' own. Block Lanczos, until every residual ‖Ax - μx‖ is below `tolerance`; a warning if one is
+    above twice that (and 1e-4)."""
     size = len(matrix)
     generator = torch.Generator().manual_seed(seed)
     most = min(size - len(pieces.volume), 10 * n + 10 * block)  # of the space that is searched
@@ -264,7 +266,7 @@ class Config(Configuration):
     batch_size: int = constant_of(128, CODE, least=1)
     optimiser: str = constant_of("sgd", "section 4.1", among=training.OPTIMISERS)
     lr: float = constant_of(0.01, "section 4.1", above=0)
-    momentum: float = constant_of(0.9, "not given", least=0)
+    momentum: float = constant_of(0.9, f"{CODE} (there Nesterov's)", least=0)
     weight_decay: float = constant_of(5e-4, CODE, least=0)
 
 # %% ../nbs/30_metric_transfer.ipynb #f29abe8a
@@ -303,7 +305,8 @@ def warn_of_duplicates(similarity: Tensor, index: Tensor, labels: Tensor) -> Non
 
 def propagate(labelled: Tensor, labels: Tensor, unlabelled: Tensor, classes: int, config: Config) -> Pseudo:
     """Propagate labels (n,) of unit vectors (n,D) to unit vectors (u,D). ValueError for features that are not finite or have no
-    direction, a class without a label, too few images for the neighbours or the eigenvectors."""
+    direction, one class only, a class without a label, copies with different labels, and too few images for the neighbours or
+    the eigenvectors."""
     if classes < 2:
         raise ValueError("there is one class only: nothing is to be propagated")
     for part, who in ((labelled, "labelled"), (unlabelled, "unlabelled")):

@@ -46,7 +46,7 @@ class Config(SharedConstants):
     batch_size: int = constant_of(128, CODE, least=1)
     optimiser: str = constant_of("sgd", "not given; of the classifiers, section 4.1", among=training.OPTIMISERS)
     lr: float = constant_of(0.03, CODE, above=0)
-    momentum: float = constant_of(0.9, "not given", least=0, below=1)
+    momentum: float = constant_of(0.9, f"{CODE} (there Nesterov's)", least=0, below=1)
     weight_decay: float = constant_of(5e-4, CODE, least=0)
     width: int = constant_of(128, f"features of the metric: {CODE}", least=1)
     temperature: float = constant_of(0.1, f"what similarities are divided by: {CODE}", above=0)
@@ -222,7 +222,7 @@ def soft_cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
 
 # %% ../nbs/32_pretext.ipynb #f24eb116
 def maps(encoder: Stack) -> Stack:
-    "The encoder up to its last map (N,D,h,w), before it is averaged or flattened."
+    "The encoder up to its last map (N,D,h,w), before it is averaged or flattened. ValueError where no layer does so."
     ends = [i for i, layer in enumerate(encoder) if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Flatten)]
     if not ends:
         raise ValueError("this pretext paints the encoder's last map: choose one of the papers' networks, not a backbone")
@@ -289,7 +289,7 @@ class SplitBrain(Pretext):
         self.to_light = painter(self.colour, (2, h, w), len(self.lights))
 
     def halves(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        "L (N,1,H,W) and ab (N,2,H,W), each scaled to 0 to 255, which is what encoders take."
+        "L (N,1,H,W), scaled to 0 to 255, and ab (N,2,H,W), moved to within 0 to 255: what encoders take."
         lab = to_lab(images)
         return lab[:, :1] * 2.55, lab[:, 1:] + 127.5
 
@@ -442,7 +442,8 @@ def all_images(task: Task) -> Domain:
 
 
 def metric_task(task: Task, supervised: bool) -> Task:
-    "What a pretext learns from: the same images as labelled (where they have labels) and unlabelled domain; no test set."
+    """What a pretext learns from, without a test set. If `supervised`: the same images as labelled and as unlabelled domain. If
+    not, they are the unlabelled domain; the labelled one stays as it is, and is not used."""
     nothing: dict[str, Any] = dict(hidden_labels=None, labelled_test=None, metric=None, test=None)
     if supervised:
         known = task.metric if task.metric and task.metric.labels is not None else task.labelled

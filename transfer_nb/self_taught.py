@@ -277,7 +277,7 @@ def source_labelled(task: Task) -> Task:
 
 
 def needs(run: Run) -> dict[str, Run]:
-    "`pretrained`, what the encoder has learned from the unlabelled images alone."
+    "`pretrained`, what the encoder has learned from the unlabelled images: alone, or with their true labels (finetuning)."
     start = run.config.start
     if start is None:
         return {}

@@ -65,6 +65,9 @@ class Config(Learning):
         "adversarial", "sections 5.1 and 5.5; `uniform`: ours", among=("adversarial", "l2", "none", "uniform")
     )
     layer: str = constant_of("fc7", "section 3.2; section 5.2 adds conv5", among=LAYERS)
+    copied: str = constant_of(
+        "softmax", "figure 2; `above`: all of M's layers above the aligned ones: ours", among=("softmax", "above"), added=True
+    )
     warm_up: float = constant_of(0.0, "share of the steps in which M learns alone: ours", least=0, below=0.5)
 
 # %% ../nbs/50_akt.ipynb #5000001a
@@ -145,10 +148,14 @@ class AKT(FourNetworks):
         return loss
 
     @torch.no_grad()
-    def copy_softmax(self) -> None:
-        "M's last layer becomes G's."
-        for mine, its in zip(self.generator.softmax.parameters(), self.network.softmax.parameters(), strict=True):
-            mine.copy_(its)
+    def copy_layers(self) -> None:
+        "M's last layer becomes G's; with `copied='above'` also fc7, where that lies above the aligned features."
+        above = self.config.copied == "above" and "fc7" not in self.config.layer
+        for name in ("softmax", "fc7")[: 1 + above]:
+            for mine, its in zip(
+                getattr(self.generator, name).parameters(), getattr(self.network, name).parameters(), strict=True
+            ):
+                mine.copy_(its)
 
     def align(self, found: Layers, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         "(a), (b) and the copy: the pseudo-labels (b, classes) of unlabelled images, and losses. `found`: what M makes of both."
@@ -160,7 +167,7 @@ class AKT(FourNetworks):
         real, fake = self.aligned(found)[:n].detach(), self.aligned(self.generator(images))
         losses = self.update_discriminators(real, fake.detach()) if self.config.alignment == "adversarial" else {}
         losses = losses | {"generator loss": self.update_generator(real, fake)}
-        self.copy_softmax()
+        self.copy_layers()
         with torch.no_grad():
             return pseudo_labels(self.generator(images).logits, self.several, self.config.hard), losses
 
@@ -190,9 +197,13 @@ JUDGED_ON = 0  # the domain that test images are like, where a task is made from
 
 
 def check(task: Task, config: Config) -> None:
-    "ValueError for a task whose test images are like the unlabelled ones: what answers for these is G, and AKT is about M."
+    """ValueError for a task whose test images are like the unlabelled ones: what answers for these is G, and AKT is about M; and
+    where the squared distance is to pair images of batches of two sizes."""
     if task.test_domain != JUDGED_ON:
         raise ValueError("AKT is judged on images like the labelled ones: make the task with test_domain=0")
+    other = config.unlabelled_batch_size or config.batch_size
+    if config.alignment == "l2" and other != config.batch_size:
+        raise ValueError(f"alignment='l2' pairs images: unlabelled_batch_size={other} must be batch_size={config.batch_size}")
 
 
 def fit(

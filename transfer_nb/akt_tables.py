@@ -46,6 +46,7 @@ ROWS = (
     Row("none", "… without alignment (5.1), hard labels", NO_ALIGNMENT),
     Row("hard", "… hard labels", {"hard": True}, ours=True),
     Row("fc6", "… fc6 with conv5 (5.2)", {"layer": "fc6+conv5"}),
+    Row("fc6_above", "… and M's fc7 copied to G, too", {"layer": "fc6+conv5", "copied": "above"}, ours=True),
     Row("fc7", "… fc7 with conv5 (5.2)", {"layer": "fc7+conv5"}),
     Row("l2", "… squared distance (5.5)", {"alignment": "l2"}),
     Row("beside", "… unlabelled images only in the batch", {"alignment": "none"}, ours=True),

@@ -29,9 +29,8 @@ def resampled(x: Tensor, matrix: Tensor) -> Tensor:
 
 
 def random_affine(x: Tensor, rotation: float, scale: float, translate: float) -> Tensor:
-    """Each image (N,C,H,W) turned by up to `rotation` radians, scaled by up to exp(±`scale`) and moved by up to `translate` of
-    its size;
-    what comes in at the border is the border's colour."""
+    """Each image (N,C,H,W) turned by up to `rotation` radians (if it is square; else it is also sheared), scaled by up to
+    exp(±`scale`) and moved by up to `translate` of its size; what comes in at the border is the border's colour."""
     n = len(x)
     angle, size = uniform(n, -rotation, rotation, x), torch.exp(uniform(n, -scale, scale, x))
     cos, sin, move = torch.cos(angle) * size, torch.sin(angle) * size, uniform(n, -2 * translate, 2 * translate, x, 2)

@@ -169,7 +169,7 @@ BASELINES["supervised"] = Consistency
 # %% ../nbs/34_consistency.ipynb #643c52ad
 @contextlib.contextmanager
 def still(network: nn.Module) -> Iterator[None]:
-    "Inside, batch normalisation uses the batch's statistics, and its running ones do not move."
+    "Inside, batch normalisation (of a network in training mode) uses the batch's statistics, and its running ones do not move."
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.track_running_stats]
     for m in norms:
         m.track_running_stats = False

@@ -134,6 +134,8 @@ def restrict_norms(network: torch.nn.Module, bound: float) -> None:
 class TwoLosses(ThreeParts):
     "The two sums of (9), and their total. How it is descended is left open."
 
+    target_labels = True
+
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "L_y, and L_d through the reversal layer: the two sums of (9), each over the number of its images."
         assert labelled.labels is not None

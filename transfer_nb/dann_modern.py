@@ -81,6 +81,7 @@ class ModernDANN(dann.DANN):
     "DANN on augmented images, and a teacher that labels the target."
 
     config: Config
+    target_labels = False
 
     def __init__(self, seen: Task, config: Config):
         super().__init__(seen, config)

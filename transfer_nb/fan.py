@@ -343,7 +343,8 @@ def arrays(model: Model, task: Task) -> Arrays:
         for layer in ("logits", "domain"):
             kept = feature_arrays(seen, task, layer)
             found |= {f"{layer}_{when}": kept["x"], "domain": kept["domain"], "label": kept["label"]}
-    if task.test is None or task.test.labels is None:
+    method: Any = model.method
+    if task.test is None or task.test.labels is None or method.target.of_features:
         return found
     return found | {f"image_{k}": images.numpy() for k, images in redrawn(model, task).items()}
 

@@ -56,7 +56,7 @@ def split_classes(task: Task, seed: int = 0, share: float = 0.4) -> Task:
 
 # %% ../nbs/33_few_shot.ipynb #ee1487fc
 class Episode(NamedTuple):
-    "Classes (ways,); indices of shots (ways·shots,) and queries (ways·queries,) in a test set, and their places in `classes`."
+    "Classes (ways,); indices of shots (ways·shots,) and queries (≤ ways·queries,) in a test set, and their places in `classes`."
 
     classes: Tensor
     shots: Tensor
@@ -206,7 +206,8 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
 
 # %% ../nbs/33_few_shot.ipynb #29ed5b5d
 def check(task: Task, config: Config) -> None:
-    "ValueError where base and novel classes are the same, or the novel ones are too few or too small for the episodes."
+    """ValueError where a class is base and novel, where the novel ones are too few or too small for the episodes, or where there
+    are too few images for the neighbours or the eigenvectors."""
     if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
         raise ValueError(f"{task.name}: few-shot recognition is of new classes: call `split_classes`")
     least = int(task.test.labels.bincount(minlength=len(task.test.classes)).min())

@@ -346,7 +346,8 @@ def lenet_features(shape: tuple[int, int, int]) -> Stack:
 
 
 def vgg16(shape: tuple[int, int, int]) -> Stack:
-    "VGG-16's convolutions with batch normalisation: uint8 (N,C,H,W), scaled to ±1, to (N,512·⌊H/32⌋·⌊W/32⌋). AKT, section 4.1."
+    """VGG-16's convolutions with batch normalisation: uint8 (N,C,H,W), scaled to ±1, to (N,512·⌊H/32⌋·⌊W/32⌋); of images below
+    32 pixels to (N,512·⌊H/16⌋·⌊W/16⌋). AKT, section 4.1."""
     layers = list(torchvision.models.vgg16_bn(weights=None).features)
     layers[0] = nn.Conv2d(shape[0], 64, 3, 1, 1)
     small = min(shape[1:]) < 32  # MNIST's 28 pixels: without the last pooling
@@ -575,7 +576,7 @@ def encoder(name: str, shape: tuple[int, int, int], pretrained: bool = False, lr
     return layers, feature_width(layers, shape)
 
 # %% ../nbs/02_networks.ipynb #02b00013
-BOTTLENECK = 256  # DANN, section 4.2
+BOTTLENECK = 256  # DANN, appendix B
 
 
 def bottleneck_parts(
@@ -583,7 +584,7 @@ def bottleneck_parts(
     norm: bool = False, dropout: float | None = None,
 ) -> Parts:  # fmt: skip
     """DANN's parts on an `encoder`: a bottleneck, one layer for the classes, and a domain classifier with two hidden layers
-    (DANN, section 4.2). `dropout` None: .5. Raises what `encoder` raises."""
+    (DANN, appendix B). `dropout` None: .5. Raises what `encoder` raises."""
     layers, n = encoder(name, shape, pretrained, lr)
     rate = 0.5 if dropout is None else dropout
     bottleneck = [nn.Linear(n, BOTTLENECK), *([DomainBatchNorm(BOTTLENECK)] if norm else []), nn.ReLU(), nn.Dropout(rate)]

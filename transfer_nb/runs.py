@@ -314,7 +314,7 @@ Arrays = dict[str, np.ndarray]  # by name
 
 
 def descriptors(model: Model, domain: Domain, d: int, layer: str = "hidden", most: int = 10_000) -> tuple[Tensor, Tensor | None]:
-    "Features and labels of at most `most` images, in a fixed random order."
+    "Features and labels of all images of a domain, or, of more than `most`, of as many that are always the same random ones."
     chosen = domain if len(domain) <= most else some(domain, most)
     return model.features(chosen.images, d, layer=layer), chosen.labels
 
@@ -334,7 +334,8 @@ def final_scores(model: Model, task: Task) -> dict[str, float]:
 
 # %% ../nbs/07_runs.ipynb #e6de2535
 def feature_arrays(model: Model, task: Task, layer: str = "features", most: int = 500) -> Arrays:
-    """`x` float16 (2·most, D), `domain` (0 source, 1 target) and `label`, of held-out images of both domains. Of more than 50
+    """`x` float16 (N,D), or float32 where a value is too large, `domain` (0 source, 1 target) and `label`, both (N,): of at most
+    `most` images of each domain, held-out ones where there are any. Of more than 50
     features, the 50 principal components (a t-SNE sees no difference); fewer are kept as they are."""
     pair = (task.labelled_test or task.labelled, task.test)
     chosen = [some(d, most) for d in pair if d is not None]

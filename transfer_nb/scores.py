@@ -284,7 +284,7 @@ def proxy_a_distance(features_a: Tensor, features_b: Tensor, seed: int = 0, most
 def mean_discrepancy(features_a: Tensor, features_b: Tensor, scaled: bool = False) -> float:
     """Length of the difference of the means of two sets of features (N,...), (M,...): linear MMD (Tzeng et al. 2014; DANN
     section 4). `scaled`: root mean square over features of the difference in pooled standard deviations, to compare layers;
-    features that never change are left out."""
+    features that are the same number everywhere are left out; one that is constant in each set, but not the same, gives inf."""
     a, b = (f.detach().flatten(1).double() for f in (features_a, features_b))
     gap = a.mean(0) - b.mean(0)
     if not scaled:

@@ -80,7 +80,8 @@ def class_balanced(domain: Domain) -> Tensor:
 
 class Sampler:
     """Batches of a domain without replacement within an epoch; batch `k` is a pure function of (seed, stream, k). Where a domain
-    is smaller than a batch, each image is in it several times. `balanced`: all classes are drawn equally often."""
+    is smaller than a batch, its images are repeated: a batch may hold one several times, and another not at all.
+    `balanced`: all classes are drawn equally often."""
 
     def __init__(self, domain: Domain, batch_size: int, seed: int, stream: int, balanced: bool = False):
         drawn = class_balanced(domain) if balanced else torch.arange(len(domain))
@@ -190,6 +191,7 @@ class Method(nn.Module):
     stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the configuration's `steps`
     capturable = True  # whether its step can be recorded as a CUDA graph
     multilabel = False  # whether it can learn from images that show several classes at once
+    target_labels = False  # whether it learns from labels of the unlabelled domain, where some are given
     clusters = False  # whether its answers for the unlabelled domain are clusters, which have no names
     stage = 0  # the one that is going on
     unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
@@ -1020,6 +1022,8 @@ def fit(
             method = build(seen, config).to(memory_format=torch.channels_last).train()
         if not method.multilabel:
             need_one_class(task.labelled, type(method).__name__)
+        if seen.unlabelled.labels is not None and not method.target_labels:
+            warnings.warn(f"{type(method).__name__} does not use the labels of {seen.unlabelled.name}", stacklevel=3)
         loop = Loop(method, samplers, config.steps, options, identity, evaluator or test_accuracy(task))
         restore(loop)
         history = loop.go()

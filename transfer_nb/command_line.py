@@ -37,7 +37,7 @@ from transfer_nb import (
 )
 from .augment import digit_view
 from .domains import Domain, Task, image_files, look_up
-from .experiments import Table, choices_text, markdown, runs_of, table_text
+from .experiments import Table, choices_text, markdown, runs_of, table_frame, table_text
 from .own_images import Plan, adapt, named
 from transfer_nb.runs import (
     Records,
@@ -56,9 +56,9 @@ from .training import overridden
 
 # %% auto #0
 __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'find_table', 'write_figures',
-           'Folders', 'Making', 'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'tables_text',
-           'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand', 'steps_per_second', 'wait',
-           'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation', 'BenchCommand',
+           'Folders', 'Making', 'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'tables_csv',
+           'tables_text', 'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand', 'steps_per_second',
+           'wait', 'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation', 'BenchCommand',
            'AdaptCommand', 'readable', 'PredictCommand', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
@@ -247,8 +247,17 @@ class TableCommand:
         if not presets:
             hint = f"transfer_nb run {self.name} --preset {next(iter(table.presets), '(it has none)')}"
             print(f"No runs of {self.name} are recorded in {records.folder}. Make some: {hint}")
+        if self.format == "csv" and presets:
+            return print(tables_csv(table, records, presets, self.score, self.pick), end="")
         for preset in presets:
             show(table, records, preset, self.score, self.pick, self.format)
+
+
+def tables_csv(table: Table, records: Records, presets: Sequence[str], score: str = "", pick: str = "last") -> str:
+    "A table at some presets as one CSV, with a column for the preset."
+    import pandas as pd
+
+    return pd.concat([table_frame(table, records, preset, score, pick) for preset in presets]).to_csv(index=False)
 
 
 def tables_text() -> str:
@@ -287,7 +296,8 @@ class RunsCommand:
             look_up(self.method, dict.fromkeys((*methods(), *(r["method"] for r in records.values()))), "method")
         found = frame(records)
         if found.empty:
-            return print(f"No runs are recorded in {self.where.records()}.")
+            said = f"No runs are recorded in {self.where.records()}."
+            return print(said, file=sys.stderr if self.format == "csv" else sys.stdout)
         found = found[found["method"] == self.method] if self.method else found
         if self.format == "csv":
             return print(found.to_csv(index=False), end="")
@@ -499,7 +509,11 @@ class PredictCommand:
         if missing := [path for path in self.photographs if not path.exists()]:
             raise FileNotFoundError(f"{missing[0]} is neither a file nor a folder")
         module, _, name = self.method.partition(":")
-        own = getattr(imported(module), name, None) if name else None
+        own: Any = getattr(imported(module), name, None) if self.method else None
+        if self.method and not (isinstance(own, type) and issubclass(own, training.Method)):
+            raise ValueError(
+                f"--method {self.method} must name a class that derives from training.Method, like my_module:MyMethod"
+            )
         model = training.load_model(self.model, method=own, device=self.device)
         every = [file for path in self.photographs for file in (image_files(path) if path.is_dir() else [path])]
         images, files = readable(every, model.task)
@@ -540,7 +554,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="transfer_nb", args=argv)()
     except KeyboardInterrupt:
-        print("\nInterrupted. Nothing is lost: the same command goes on from here.", file=sys.stderr)
+        goes_on = next(iter(sys.argv[1:] if argv is None else argv), "") not in ("predict", "bench")
+        print("\nInterrupted." + " Nothing is lost: the same command goes on from here." * goes_on, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from .domains import Domain, Task, drawn, look_up, matched, of_classes
@@ -743,7 +744,9 @@ def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
         raise FileNotFoundError(f"the full set {spec.name} is not here: {searched}. torchvision does not provide it: {advice}")
     root = cache_dir() / "raw" / spec.name
     try:
-        arrays = _from_raw(spec, root)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{root}.lock"):  # another process may be fetching the same files
+            arrays = _from_raw(spec, root)
     except (*UNREADABLE, OSError) as e:
         failed = f"the download failed: {' '.join(str(e).split())[:150]}"
         why = "downloads are switched off by TRANSFER_NB_OFFLINE" if offline() else failed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,8 +26,8 @@ __all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present
            'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
            'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
            'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order',
-           'as_labels', 'is_image', 'decoded', 'image_files', 'read_images', 'folder', 'as_domain', 'common_shape',
-           'make_task', 'with_test', 'nearest', 'look_up']
+           'as_labels', 'is_image', 'upright', 'decoded', 'mapped_images', 'file_of', 'image_files', 'read_images',
+           'folder', 'as_domain', 'common_shape', 'make_task', 'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
@@ -99,6 +100,16 @@ class Domain:
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(map(str, self.classes)))  # numpy's texts, too
         check_domain(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        "What another process is given: of images in a file (`folder` with `store`) the name of the file."
+        file = file_of(self.images)
+        return self.__dict__ | ({"images": (file, tuple(self.images.shape))} if file else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if isinstance(given := state["images"], tuple):
+            self.__dict__["images"] = mapped_images(*given)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -584,17 +595,28 @@ def is_image(path: Path) -> bool:
         return False  # the formats' readers raise errors of many kinds
 
 
+def upright(picture: Any, mode: str) -> np.ndarray:
+    "A picture of Pillow's in a mode, turned as its EXIF tag says. ValueError if it has more than 8 bits for each channel."
+    from PIL import ImageOps
+
+    if picture.mode[0] in "IF":
+        raise ValueError("a picture has more than 8 bits for each channel; convert it to 8 bits first")
+    return np.array(ImageOps.exif_transpose(picture).convert(mode))
+
+
 def decoded(path: Path) -> Tensor:
     "An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB (transparency dropped); turned as its EXIF tag says."
-    from PIL import Image, ImageOps
+    from PIL import Image
 
+    deep = False
     try:
         with Image.open(path) as im:
-            deep, a = im.mode[0] in "IF", np.array(ImageOps.exif_transpose(im).convert("L" if im.mode in ("1", "L") else "RGB"))
+            deep = im.mode[0] in "IF"
+            a = upright(im, "L" if im.mode in ("1", "L") else "RGB")
     except Exception as e:  # decoders raise OSError, SyntaxError, struct.error and more
+        if deep:
+            raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first") from e
         raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}); repair or remove it") from e
-    if deep:
-        raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first")
     return torch.from_numpy(np.atleast_3d(a)).permute(2, 0, 1)[None].contiguous()
 
 # %% ../nbs/00_domains.ipynb #7b073b39
@@ -609,6 +631,19 @@ def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, st
             yield from _walk(p, (*above, real))
         else:
             yield p, "" if is_image(p) else "not an image"
+
+# %% ../nbs/00_domains.ipynb #00c00020
+def mapped_images(file: str | Path, shape: tuple[int, ...]) -> Tensor:
+    "uint8 images (N,C,H,W) as a map of a file, which is made if it is not there."
+    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=torch.uint8).view(*shape)
+
+
+def file_of(images: Tensor) -> str:
+    "The file that images (N,C,H,W) are a map of; empty where there is none, or where it holds others by now."
+    file = getattr(images.untyped_storage(), "filename", None) if images.device.type == "cpu" else None
+    whole = file and Path(file).is_file() and Path(file).stat().st_size == images.numel() and images.is_contiguous()
+    few = [0, len(images) // 2, -1]
+    return str(file) if whole and mapped_images(str(file), tuple(images.shape))[few].equal(images[few]) else ""
 
 # %% ../nbs/00_domains.ipynb #7b073b40
 def image_files(path: str | Path) -> list[Path]:
@@ -633,7 +668,7 @@ def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: 
     if shape is None:
         raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
     Path(store).unlink(missing_ok=True)  # a domain that was read into this file before keeps its images
-    out = torch.from_file(str(store), shared=True, size=len(files) * int(np.prod(shape)), dtype=torch.uint8).view(-1, *shape)
+    out = mapped_images(store, (len(files), *shape))
     for i, p in enumerate(files):
         out[i] = matched(decoded(p), shape, resize)[0]
     return out

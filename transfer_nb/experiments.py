@@ -206,7 +206,9 @@ def cell_line(table: Table, records: Records, row: str, column: str, preset: str
         steps=" ".join(map(str, sorted({r["steps"] for r in made}))), seconds=statistics.mean(r["seconds"] for r in made),
         hardware="; ".join(told),
     ) if made else dict(n=0)  # fmt: skip
-    where = dict(table=table.name, row=row, column=column, preset=preset, score=table.score_of(row, score), pick=pick)
+    name = table.score_of(row, score)
+    once = made and not isinstance(made[0]["scores"][name], list)  # measured at the end alone
+    where = dict(table=table.name, row=row, column=column, preset=preset, score=name, pick="last" if once else pick)
     return where | dict(paper=paper, paper_sd=paper_sd) | numbers
 
 
@@ -317,6 +319,9 @@ def notes(table: Table, lines: Any, preset: str) -> list[str]:
     found = ["Ours: mean ± standard deviation (number of seeds)."] * bool(made)
     found += [line for pairs in (absent, made, [(c.label, c.note) for c in columns if c.note]) for line in shared(pairs)]
     found += [f"{table.row(r).note}." for r in dict.fromkeys(lines["row"]) if table.row(r).note]
+    if len(picks := {x["pick"] for x in lines.to_dict("records") if x["n"]}) > 1:
+        once = dict.fromkeys(table.row(x["row"]).label for x in lines.to_dict("records") if x["n"] and x["pick"] == "last")
+        found.append(f"Measured at the end of a run alone, and not at the {'/'.join(picks - {'last'})} step: {', '.join(once)}.")
     return list(dict.fromkeys([*found, *[f"{table.preset(preset).note}."] * bool(table.preset(preset).note)]))
 
 # %% ../nbs/09_experiments.ipynb #5e5dd67e
@@ -335,7 +340,8 @@ def table_text(
     write, lines = look_up(form, forms, "format"), table_frame(table, records, preset, score, pick)
     if form == "csv":
         return write(lines).rstrip("\n")
-    title = f"{table.title} [{preset}, {score or table.score}, {pick} step]"
+    picks = set(lines.loc[lines["n"] > 0, "pick"]) or {pick}
+    title = f"{table.title} [{preset}, {score or table.score}, {pick if pick in picks else 'last'} step]"
     remark = "- {}" if form == "markdown" else "% {}"
     return "\n\n".join((title, write(wide(table, lines)), "\n".join(map(remark.format, notes(table, lines, preset)))))
 

@@ -326,8 +326,10 @@ def adapt(
     for read in (labelled, unlabelled, test):
         if read is not None and folder.resolve().is_relative_to(Path(read).resolve()):
             raise ValueError(f"{out} lies in {read}, whose photographs are read: give an --out elsewhere")
-    where, files = pick_device(device), [str(p) for p in image_files(unlabelled)]
-    photos = read_folders(labelled, unlabelled, test, plan.side)
+    where, photos = pick_device(device), read_folders(labelled, unlabelled, test, plan.side)
+    with warnings.catch_warnings():  # `read_folders` has warned of what is left out
+        warnings.simplefilter("ignore")
+        files = [str(p) for p in image_files(unlabelled)]
     networks.encoder(plan.network, photos.shape, plan.pretrained)  # missing weights are found before anything is written
     check_folder(folder, photos, plan)
     known, other, classes = len(photos.labelled), len(photos.unlabelled), len(photos.labelled.classes)

@@ -42,13 +42,14 @@ from .domains import Domain, Task, nearest
 from .training import Evaluator, History, Method, Model, Options, configured
 
 # %% auto #0
-__all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'ENGINES', 'is_method',
-           'methods', 'full_name', 'imported', 'method_module', 'version_of', 'find_variant', 'varied', 'digest',
-           'content', 'Run', 'some', 'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors',
-           'final_scores', 'feature_arrays', 'plain', 'read_records', 'append_line', 'Records', 'check_writable',
-           'save_arrays', 'run_of', 'frame', 'trained', 'measured_scores', 'perform', 'Settings', 'Outcome', 'work',
-           'connect', 'own_networks', 'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule',
-           'Progress', 'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
+__all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'PARENTS', 'ENGINES',
+           'is_method', 'methods', 'full_name', 'imported', 'method_module', 'version_of', 'source_digest',
+           'find_variant', 'varied', 'digest', 'content', 'Run', 'some', 'clustering', 'multilabel', 'no_scores',
+           'TaskEvaluator', 'picked', 'descriptors', 'final_scores', 'feature_arrays', 'plain', 'whole_lines',
+           'read_records', 'append_line', 'Records', 'check_writable', 'save_arrays', 'run_of', 'frame', 'trained',
+           'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks', 'work_and_report',
+           'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed', 'check_run',
+           'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -95,11 +96,18 @@ def method_module(name: str) -> ModuleType:
     return module
 
 
-def version_of(module: ModuleType) -> int | str:
-    "The version of a method's recipe; of a method outside of this package a digest of its source, too, which changes more often."
+def version_of(module: ModuleType, variant: str = "") -> int | str:
+    """The version of a method's recipe; of a method or a variant outside of this package a digest of its source, too, which
+    changes more often."""
     version = getattr(module, "VERSION", 1)
-    ours = module.__name__.startswith(f"{PACKAGE}.")
-    return version if ours else f"{version}, source {hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:16]}"
+    place = full_name(variant.partition("(")[0].rpartition(".")[0])
+    own = [m for m in (module, place and imported(place)) if m and not m.__name__.startswith(f"{PACKAGE}.")]
+    return ", source ".join([str(version), *map(source_digest, own)]) if own else version
+
+
+def source_digest(module: ModuleType) -> str:
+    "Sixteen hexadecimal digits of a hash of a module's source."
+    return hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:16]
 
 # %% ../nbs/07_runs.ipynb #e47a3941
 def find_variant(variant: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -173,6 +181,10 @@ class Run:
     n_evals: int = 10
 
     def __post_init__(self) -> None:
+        for name in ("method", "variant"):  # one name for one thing
+            object.__setattr__(self, name, getattr(self, name).removeprefix(f"{PACKAGE}."))
+        with contextlib.suppress(SyntaxError):
+            object.__setattr__(self, "variant", self.variant and ast.unparse(ast.parse(self.variant, mode="eval")))
         for name in ("labels", "seed", "n_evals"):
             object.__setattr__(self, name, int(getattr(self, name)))  # numpy's numbers would give another key
         wanted = method_module(self.method).Config
@@ -197,7 +209,7 @@ class Run:
         named = isinstance(self.task, str)
         task = self.task if isinstance(self.task, str) else self.task.name
         return dict(
-            method=self.method, version=version_of(self.module), config=training.named_constants(self.config),
+            method=self.method, version=version_of(self.module, self.variant), config=training.named_constants(self.config),
             task=task, size=self.size if named else "own", labels=self.labels, variant=self.variant,
             data="" if isinstance(self.task, str) else content(self.task), seed=self.seed, precision=self.precision,
             n_evals=self.n_evals, needs={name: need.key for name, need in self.needs.items()},
@@ -361,10 +373,21 @@ def plain(value: Any) -> Any:
     return (float(f"{value:.6g}") if math.isfinite(value) else None) if isinstance(value, float) else value
 
 
+def whole_lines(path: Path) -> str:
+    "The text of a file of records. While another process writes a line to it, wait for the end of this line."
+    for _ in range(50):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        with contextlib.suppress(ValueError):
+            if not text or text.endswith("\n") or json.loads(text.rpartition("\n")[2]):  # a last line may lack its end
+                break
+        time.sleep(0.02)
+    return path.read_text(encoding="utf-8")
+
+
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
     "The records of a file, by key; ValueError that names the line that is broken, or made by a newer version."
     found = {}
-    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    text = whole_lines(path).removesuffix("\n")
     for i, line in enumerate(text.split("\n") if text else [], 1):  # a name may hold other ends of a line
         try:
             record = json.loads(line)
@@ -382,8 +405,11 @@ def read_records(path: Path) -> dict[str, dict[str, Any]]:
 def append_line(path: Path, line: str) -> None:
     "Append a line in one locked write that is on disk when this returns; a full disk leaves the file as it was."
     data = line.encode() + b"\n"
-    with FileLock(path.parent / "runs" / f"{path.name}.lock"), path.open("ab", buffering=0) as file:
+    with FileLock(path.parent / "runs" / f"{path.name}.lock"), path.open("a+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(-1, os.SEEK_END)
+            data = b"\n" * (file.read(1) != b"\n") + data  # an editor may have left the last line without its end
         try:
             if file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -546,11 +572,13 @@ class Outcome(NamedTuple):
 
 
 def work(run: Run, settings: Settings, report: Any = None) -> Outcome:
-    "What a worker does: make one run, unless another command is making it."
+    "What a worker does: make one run, unless another command is making it, or has made it."
     records = Records(settings.out)
     lock = records.checkpoint(run.key).with_suffix(".lock")
     try:
         with FileLock(lock, timeout=0):
+            if run.key in records.all() and (not settings.keep or records.checkpoint(run.key).exists()):
+                return Outcome(busy=True)
             return Outcome(*perform(run, records, settings.device, settings.data, report, settings.capture))
     except Timeout:
         return Outcome(busy=True)
@@ -561,11 +589,13 @@ def work(run: Run, settings: Settings, report: Any = None) -> Outcome:
 
 # %% ../nbs/07_runs.ipynb #f8c0c904
 MESSAGES: list[Any] = []  # in a worker process, the queue to its parent
+PARENTS: list[int] = []  # and the number of this parent
 
 
 def connect(messages: Any) -> None:
-    "The first thing that a worker process does: remember the queue to its parent."
+    "The first thing that a worker process does: remember its parent, and the queue to it."
     MESSAGES.append(messages)
+    PARENTS.append(os.getppid())
 
 
 def own_networks(run: Run) -> dict[str, nn.Module]:
@@ -583,14 +613,14 @@ def own_networks(run: Run) -> dict[str, nn.Module]:
 def work_and_report(run: Run, settings: Settings, own: Mapping[str, nn.Module]) -> Outcome:
     "`work`, with messages (key, steps done, last evaluation) to the parent. It ends when the parent has ended."
     networks.OWN.update(own)
-    parent = os.getppid()
 
     def report(done: int, row: Mapping[str, float]) -> None:
-        if os.getppid() != parent:
+        if PARENTS and os.getppid() != PARENTS[0]:
             os._exit(1)  # a killed command must not go on in the background
         for messages in MESSAGES:
             messages.put((run.key, done, training.summary(row)))
 
+    report(0, {})
     try:
         return work(run, settings, report)
     except KeyboardInterrupt:
@@ -609,7 +639,7 @@ class LocalEngine:
     def __init__(self, settings: Settings):
         keep_memory()
         self.settings, self.context, self.breaks = settings, get_context("spawn"), 0
-        self.messages, self.running = self.context.Queue(), dict[futures.Future, Run]()
+        self.messages, self.running = self.context.Queue(), dict[futures.Future, tuple[Run, bool]]()
         self.start()
 
     def start(self) -> None:
@@ -617,9 +647,10 @@ class LocalEngine:
         workers = self.settings.processes()
         self.pool = futures.ProcessPoolExecutor(workers, self.context, initializer=connect, initargs=(self.messages,))
 
-    def submit(self, run: Run) -> None:
-        "Hand a run to the pool."
-        self.running[self.pool.submit(work_and_report, run, self.settings, own_networks(run))] = run
+    def submit(self, run: Run, keep: bool = False) -> None:
+        "Hand a run to the pool; `keep`: it is to leave its model."
+        settings = dataclasses.replace(self.settings, keep=keep)
+        self.running[self.pool.submit(work_and_report, run, settings, own_networks(run))] = run, keep
 
     def wait(self) -> Iterator[tuple[Run, Outcome]]:
         "The runs that are done, after a fraction of a second at most."
@@ -627,7 +658,7 @@ class LocalEngine:
         if any(isinstance(f.exception(), BrokenProcessPool) for f in done):
             return (yield from self.mend())
         for future in done:
-            yield self.running.pop(future), future.result()
+            yield self.running.pop(future)[0], future.result()
 
     def mend(self) -> Iterator[tuple[Run, Outcome]]:
         "A worker was killed: go on with a new pool, at most three times."
@@ -638,11 +669,11 @@ class LocalEngine:
                 "a worker process ended again and again: is there too little memory? Take fewer --workers. In a script of your"
                 " own: does it begin its work under `if __name__ == '__main__':`?"
             )
-            yield from ((run, Outcome(error=why)) for run in lost)
+            yield from ((run, Outcome(error=why)) for run, _ in lost)
         else:
             self.start()
-            for run in lost:
-                self.submit(run)
+            for run, keep in lost:
+                self.submit(run, keep)
 
     def close(self) -> None:
         "Cancel what waits, and end the workers."
@@ -668,9 +699,9 @@ class RayEngine:
         gpus = 1 if training.pick_device(settings.device).type == "cuda" else 0
         self.work = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(work)
 
-    def submit(self, run: Run) -> None:
-        "Hand a run to the cluster, which makes it again if its worker dies."
-        self.running[self.work.remote(run, self.settings)] = run
+    def submit(self, run: Run, keep: bool = False) -> None:
+        "Hand a run to the cluster, which makes it again if its worker dies; `keep`: it is to leave its model."
+        self.running[self.work.remote(run, dataclasses.replace(self.settings, keep=keep))] = run
 
     def wait(self) -> Iterator[tuple[Run, Outcome]]:
         "The runs that are done, after a fraction of a second at most."
@@ -776,7 +807,10 @@ class RunsFailed(RuntimeError):
 
 
 def check_run(run: Run, task: Task) -> None:
-    "Let the method look at a run's task, if it has a function for that."
+    "Let the method look at a run's task, if it has a function for that. ValueError also for what the loop would refuse."
+    Options(precision=run.precision, n_evals=run.n_evals)
+    if run.seed < 0:
+        raise ValueError(f"seed={run.seed} must be at least 0")
     if hasattr(run.module, "check"):
         run.module.check(varied(task, run.variant), run.config)
     elif run.variant:
@@ -791,12 +825,14 @@ def check_tasks(runs: Iterable[Run], data: Any = None) -> None:
         own_networks(run)
     named = {(r.task, r.size): None for r in todo if isinstance(r.task, str)}
     for name, size in named:
-        task = datasets.task(name, size, data)
-        for run in (r for r in todo if (r.task, r.size) == (name, size)):
-            check_run(run, task)
+        task, few = datasets.task(name, size, data), -1
+        for run in sorted((r for r in todo if (r.task, r.size) == (name, size)), key=lambda r: r.labels):
+            if run.labels != few:  # drawn once for each number, as it takes a second with many images
+                few, shown = run.labels, task.few_labels(run.labels, run.seed) if run.labels else task
+            check_run(run, shown)
     for run in todo:
         if isinstance(run.task, Task):
-            check_run(run, run.task)
+            check_run(run, run.task.few_labels(run.labels, run.seed) if run.labels else run.task)
 
 
 def execute(runs: Sequence[Run], settings: Settings) -> int:
@@ -831,7 +867,7 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
     "Submit what is ready, record what is done, until nothing is left."
     while schedule.waiting or schedule.running:
         for run in schedule.ready():
-            engine.submit(run)
+            engine.submit(run, keeps_model(run, schedule))
         progress.follow(engine.messages)
         for run, outcome in engine.wait():
             if outcome.busy and run.key not in records.all():

@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from . import networks
 from .datasets import write_atomically
-from .domains import Domain, Task, as_domain, content, look_up, nearest, need_one_class, read_images
+from .domains import Domain, Task, as_domain, content, look_up, nearest, need_one_class, read_images, upright
 
 # %% auto #0
 __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Evaluator', 'PRECISIONS', 'WARNING', 'SHOWN',
@@ -113,6 +113,8 @@ def pick_device(name: str = "auto") -> torch.device:
         raise ValueError(f"device={name!r} is not auto, cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(f"device={name!r} was asked for, but no CUDA device is available: use device='cpu' or 'auto'")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise RuntimeError(f"device={name!r} was asked for, and there are {torch.cuda.device_count()}: the first is cuda:0")
     return device
 
 
@@ -697,6 +699,7 @@ class Loop:
             raise ValueError(f"stages of {self.stages} steps do not add up to {steps}")
         self.stage, self.stepper = 0, pick_stepper(options, method, self.device)
         self.done, self.history, self.sums = 0, History(), dict[str, Tensor]()
+        self.judged = ""  # a digest of the test set, which is no part of the identity: it may come later
 
     def enter(self, stage: int) -> None:
         "Let the method begin the stages up to `stage`. A new stage is another step, which has to be captured anew."
@@ -799,7 +802,7 @@ def save(loop: Loop) -> None:
         return
     state = {
         "identity": loop.identity, "done": loop.done, "history": loop.history.rows, "seconds": loop.history.seconds,
-        "sums": loop.sums, "method": loop.method.state_dict(), "random": random_state(),
+        "sums": loop.sums, "judged": loop.judged, "method": loop.method.state_dict(), "random": random_state(),
         "optimisers": [o.state_dict() for o in loop.method.optimisers],
     }  # fmt: skip
     write_atomically(loop.options.checkpoint, lambda path: torch.save(state, path))
@@ -816,6 +819,8 @@ def restore(loop: Loop) -> None:
     except Exception as error:  # torch raises errors of many kinds
         raise WrongCheckpoint(f"{path} cannot be read as a checkpoint: delete it, or give another path") from error
     check_identity(found, loop.identity, path)
+    if state.get("judged", loop.judged) != loop.judged:
+        warnings.warn(f"{path} is of another test set: the evaluations made so far are of that one", stacklevel=4)
     loop.enter(place_in(max(state["done"] - 1, 0), loop.stages)[0])
     loop.method.load_state_dict(state["method"])
     for optimiser, saved in zip(loop.method.optimisers, state["optimisers"], strict=True):
@@ -842,11 +847,11 @@ def pictures(images: Images, task: Task) -> Tensor:
         images = list(images)
     if hasattr(images, "dataset"):
         raise ValueError("images: a DataLoader is not taken; give its images, or go through it with `model.module()`")
-    mode = "RGB" if task.image_shape[0] == 3 else "L"
     if hasattr(images, "convert"):  # a picture of Pillow's
-        images = np.asarray(images.convert(mode))[None]
+        images = [images]  # type: ignore[list-item]
     if isinstance(images, list | tuple) and any(hasattr(x, "convert") for x in images):
-        images = [np.asarray(x.convert(mode)) if hasattr(x, "convert") else x for x in images]  # type: ignore[misc]
+        mode = "RGB" if task.image_shape[0] == 3 else "L"
+        images = [upright(x, mode) if hasattr(x, "convert") else x for x in images]  # type: ignore[misc]
     if isinstance(images, list | tuple) and not images:
         raise ValueError("images: the list is empty")
     if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
@@ -884,19 +889,20 @@ class Model:
 
     def map(self, call: Callable[[Tensor], Tensor], images: Images) -> Tensor:
         "Apply `call` to matched images (N,C,H,W) in batches, on the method's device; the result is on the CPU."
-        return torch.cat([call(part).float().cpu() for part in self.batches(images)])
+        with evaluating(self.method):
+            return torch.cat([call(part).float().cpu() for part in self.batches(images)])
 
     def batches(self, images: Images, pixels: int = 2**24) -> Iterator[Tensor]:
-        "Matched images in batches of at most 500 and `pixels`, on the method's device, with the method in evaluation mode."
+        "Matched images in batches of at most 500 and `pixels`, on the method's device."
         device, found = device_of(self.method), pictures(images, self.task)
         size = min(500, max(1, pixels // math.prod(self.task.image_shape)))
-        with evaluating(self.method):
-            yield from (self.task.matched(part.to(device)) for part in found.split(size))
+        yield from (self.task.matched(part.to(device)) for part in found.split(size))
 
     def outputs(self, images: Images, domain: int | None = None) -> Outputs:
         "Logits, hidden features and domain logits of images, in one pass."
         d = self.like(domain)
-        found = [self.method.outputs(part, d) for part in self.batches(images)]
+        with evaluating(self.method):
+            found = [self.method.outputs(part, d) for part in self.batches(images)]
         gather = lambda parts: torch.cat([p.float().cpu() for p in parts])
         logits, hidden, domain_logits = zip(*found)
         return Outputs(gather(logits), gather(hidden), None if domain_logits[0] is None else gather(domain_logits))
@@ -986,7 +992,7 @@ def prepare(
     other = getattr(config, "unlabelled_batch_size", None) or config.batch_size
     if other > len(seen.unlabelled):
         warnings.warn(
-            f"{seen.unlabelled.name} has {len(seen.unlabelled)} images: a batch of {other} holds them more than once",
+            f"{seen.unlabelled.name} has {len(seen.unlabelled)} images: a batch of {other} holds some of them more than once",
             stacklevel=4,
         )
     samplers = [
@@ -1025,6 +1031,8 @@ def fit(
         if seen.unlabelled.labels is not None and not method.target_labels:
             warnings.warn(f"{type(method).__name__} does not use the labels of {seen.unlabelled.name}", stacklevel=3)
         loop = Loop(method, samplers, config.steps, options, identity, evaluator or test_accuracy(task))
+        if options.checkpoint and task.test is not None and task.test.labels is not None:
+            loop.judged = content(Task("test", task.test, task.test.without_labels(), shape=task.shape, resize=task.resize))
         restore(loop)
         history = loop.go()
     return Model(method.eval(), task, history)
@@ -1171,7 +1179,7 @@ def read_model(path: Path) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as error:  # torch raises errors of many kinds
-        raise ValueError(f"{path} is no saved model, or is cut off: {str(error).split('. ')[0]}") from error
+        raise ValueError(f"{path} is no saved model, or is cut off") from error
     if not isinstance(found, dict) or found.get("saved by") != "transfer_nb":
         raise ValueError(f"{path} was not written by `Model.save`; a checkpoint or a file of weights is no model")
     if found.get("format", 0) > MODEL_FORMAT:

@@ -181,7 +181,8 @@ def no_errors() -> list[str]:
     """no error and no warning is stored as output"""
     outputs = [(place, o) for place, c in code_cells() for o in c["outputs"]]
     errors = [f"{place}: {o.get('ename')}: {o.get('evalue', '')[:80]}" for place, o in outputs if o["output_type"] == "error"]
-    warned = [f"{place}: {text[:80]}" for place, o in outputs if o.get("name") == "stderr" and WARNED.search(text := texts(o))]
+    hits = [(place, WARNED.search(texts(o))) for place, o in outputs if o.get("name") == "stderr"]
+    warned = [f"{place}: {hit.string[hit.start() :][:80]}" for place, hit in hits if hit]
     return errors + warned
 
 

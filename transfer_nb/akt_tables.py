@@ -88,7 +88,7 @@ COLUMNS = (
 )  # fmt: skip
 
 # %% ../nbs/51_akt_results.ipynb #51000006
-PAPER = {  # percent: tables 1, 3, 4, 5
+PAPER = {  # percent: tables 1, 3, 4 and 5; from `none` on: sections 5.1, 5.2, 5.5
     "scratch": (92.49, 8.55, 92.24, 25.02), "finetuning": (93.27, 19.85, 93.85, 29.00), "joint": (93.32, 18.60, 93.80, 29.51),
     "pseudo_labels": (92.85, 8.54, 89.16, 25.02), "random": (92.37, 9.04, 92.35, 25.51), "jigsaw": (75.85, 18.37, 50.90, 28.38),
     "colorization": (92.57, None, None, 16.12), "split_brain": (92.60, None, None, 27.71),

@@ -246,7 +246,8 @@ class TableCommand:
         presets = [self.preset] if self.preset else [p for p in table.presets if any(r.key in known for r in all_runs(table, p))]
         if not presets:
             hint = f"transfer_nb run {self.name} --preset {next(iter(table.presets), '(it has none)')}"
-            print(f"No runs of {self.name} are recorded in {records.folder}. Make some: {hint}")
+            said = f"No runs of {self.name} are recorded in {records.folder}. Make some: {hint}"
+            print(said, file=sys.stderr if self.format == "csv" else sys.stdout)
         if self.format == "csv" and presets:
             return print(tables_csv(table, records, presets, self.score, self.pick), end="")
         for preset in presets:

@@ -134,8 +134,6 @@ def restrict_norms(network: torch.nn.Module, bound: float) -> None:
 class TwoLosses(ThreeParts):
     "The two sums of (9), and their total. How it is descended is left open."
 
-    target_labels = True
-
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "L_y, and L_d through the reversal layer: the two sums of (9), each over the number of its images."
         assert labelled.labels is not None
@@ -171,6 +169,7 @@ class DANN(TwoLosses):
 
     def __init__(self, seen: Task, config: Config):
         super().__init__(seen, config)
+        self.target_labels = config.adapt
         trained = [p for n, p in self.parts.named_parameters() if config.adapt or not n.startswith("discriminator")]
         self.optimisers = [make_optimiser(config.optimiser, trained, config.lr, config.momentum, config.weight_decay)]
 

@@ -81,10 +81,10 @@ class ModernDANN(dann.DANN):
     "DANN on augmented images, and a teacher that labels the target."
 
     config: Config
-    target_labels = False
 
     def __init__(self, seen: Task, config: Config):
         super().__init__(seen, config)
+        self.target_labels = False
         self.average = copy.deepcopy(self.parts).requires_grad_(False)
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:

@@ -32,10 +32,10 @@ from .domains import Domain, Task, drawn, look_up, matched, of_classes
 # %% auto #0
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'IN_CACHE', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked',
-           'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'write_atomically',
-           'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full',
-           'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain', 'task', 'where',
-           'inventory']
+           'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'make_folder',
+           'write_atomically', 'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500',
+           'mnistm_full', 'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain',
+           'task', 'where', 'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -200,13 +200,18 @@ def offline() -> bool:
 IN_CACHE = ": name another cache in TRANSFER_NB_CACHE"
 
 
+def make_folder(folder: Path, advice: str = "") -> None:
+    "Make a folder, if it is not there. OSError, with this `advice`, where it cannot be made."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"the folder {folder} cannot be made ({error.strerror}){advice}") from error
+
+
 def write_atomically(path: Path, write: Callable[[Path], object], advice: str = "") -> None:
     """Call `write` on a temporary file beside `path`, flush it to disk, and put it in place of `path` in one operation. OSError,
     with this `advice`, where its folder cannot be made."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"the folder {path.parent} cannot be made ({error.strerror}){advice}") from error
+    make_folder(path.parent, advice)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -742,10 +747,12 @@ def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
     advice = f"put {spec.files[0]} into a folder and name that folder in TRANSFER_NB_DATA"
     if spec.prepare is None:
         raise FileNotFoundError(f"the full set {spec.name} is not here: {searched}. torchvision does not provide it: {advice}")
-    root = cache_dir() / "raw" / spec.name
+    root, made = cache_dir() / "raw" / spec.name, cache_dir() / spec.files[-1]
+    make_folder(root.parent, IN_CACHE)
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{root}.lock"):  # another process may be fetching the same files
+            if made.exists():
+                return made
             arrays = _from_raw(spec, root)
     except (*UNREADABLE, OSError) as e:
         failed = f"the download failed: {' '.join(str(e).split())[:150]}"
@@ -757,7 +764,7 @@ def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
     for split, n in spec.counts.items():
         if (got := len(arrays[f"y_{split}"])) != n:
             warnings.warn(f"{spec.name}: torchvision's {split} split has {got:,} images, the usual one {n:,}", stacklevel=2)
-    return save_prepared(cache_dir() / spec.files[-1], arrays)
+    return save_prepared(made, arrays)
 
 # %% ../nbs/05_datasets.ipynb #76999246
 def task(name: str, size: str = "sample", data: str | Path | None = None) -> Task:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,8 @@ __all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present
            'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
            'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
            'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order',
-           'as_labels', 'is_image', 'upright', 'decoded', 'mapped_images', 'file_of', 'image_files', 'read_images',
-           'folder', 'as_domain', 'common_shape', 'make_task', 'with_test', 'nearest', 'look_up']
+           'as_labels', 'is_image', 'upright', 'decoded', 'StoredImages', 'stored_at', 'file_of', 'image_files',
+           'read_images', 'folder', 'as_domain', 'common_shape', 'make_task', 'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
@@ -102,14 +102,17 @@ class Domain:
         check_domain(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        "What another process is given: of images in a file (`folder` with `store`) the name of the file."
-        file = file_of(self.images)
-        return self.__dict__ | ({"images": (file, tuple(self.images.shape))} if file else {})
+        "What another process is given: of images in a file (`folder` with `store`) which file it is."
+        images = self.images.clone() if hasattr(self.images, "stored") else self.images
+        return self.__dict__ | {"images": file_of(self.images) or images}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if isinstance(given := state["images"], tuple):
-            self.__dict__["images"] = mapped_images(*given)
+        images = state["images"]
+        self.__dict__.update(state | {"images": images if isinstance(images, Tensor) else images.mapped()})
+
+    def __deepcopy__(self, memo: Any) -> Domain:
+        clone = lambda t: None if t is None else t.clone()
+        return replace(self, images=self.images.clone(), labels=clone(self.labels), groups=clone(self.groups))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -633,17 +636,36 @@ def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, st
             yield p, "" if is_image(p) else "not an image"
 
 # %% ../nbs/00_domains.ipynb #00c00020
-def mapped_images(file: str | Path, shape: tuple[int, ...]) -> Tensor:
-    "uint8 images (N,C,H,W) as a map of a file, which is made if it is not there."
-    return torch.from_file(str(file), shared=True, size=math.prod(shape), dtype=torch.uint8).view(*shape)
+class StoredImages(NamedTuple):
+    "A file of uint8 images (N,C,H,W): its path, its device and inode (by which the same file is known again), and their shape."
+
+    path: str
+    device: int
+    inode: int
+    shape: tuple[int, ...]
+
+    def mapped(self) -> Tensor:
+        "The images as a map of the file. FileNotFoundError where it is gone, or another file by now."
+        if stored_at(self.path, self.shape) != self:
+            raise FileNotFoundError(
+                f"{self.path}, in which a domain's images were stored, is gone or replaced: read the folder again"
+            )
+        images: Any = torch.from_file(self.path, shared=True, size=math.prod(self.shape), dtype=torch.uint8).view(*self.shape)
+        images.stored = self
+        return images
 
 
-def file_of(images: Tensor) -> str:
-    "The file that images (N,C,H,W) are a map of; empty where there is none, or where it holds others by now."
-    file = getattr(images.untyped_storage(), "filename", None) if images.device.type == "cpu" else None
-    whole = file and Path(file).is_file() and Path(file).stat().st_size == images.numel() and images.is_contiguous()
-    few = [0, len(images) // 2, -1]
-    return str(file) if whole and mapped_images(str(file), tuple(images.shape))[few].equal(images[few]) else ""
+def stored_at(path: str | Path, shape: tuple[int, ...]) -> StoredImages | None:
+    "The file at a path; None where there is none of this size."
+    found = os.stat(path) if Path(path).is_file() else None
+    same = found is not None and found.st_size == math.prod(shape)
+    return StoredImages(os.path.abspath(path), found.st_dev, found.st_ino, tuple(shape)) if found and same else None
+
+
+def file_of(images: Tensor) -> StoredImages | None:
+    "The file that images (N,C,H,W) are a map of; None for images in memory, and where the file is gone or replaced."
+    stored = getattr(images, "stored", None)
+    return stored if stored and stored_at(stored.path, stored.shape) == stored else None
 
 # %% ../nbs/00_domains.ipynb #7b073b40
 def image_files(path: str | Path) -> list[Path]:
@@ -668,7 +690,11 @@ def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: 
     if shape is None:
         raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
     Path(store).unlink(missing_ok=True)  # a domain that was read into this file before keeps its images
-    out = mapped_images(store, (len(files), *shape))
+    with open(store, "wb") as file:
+        file.truncate(len(files) * math.prod(shape))
+    made = stored_at(store, (len(files), *shape))
+    assert made is not None
+    out = made.mapped()
     for i, p in enumerate(files):
         out[i] = matched(decoded(p), shape, resize)[0]
     return out

@@ -207,7 +207,7 @@ def cell_line(table: Table, records: Records, row: str, column: str, preset: str
         hardware="; ".join(told),
     ) if made else dict(n=0)  # fmt: skip
     name = table.score_of(row, score)
-    once = made and not isinstance(made[0]["scores"][name], list)  # measured at the end alone
+    once = made and not any(isinstance(r["scores"].get(name), list) for r in made)  # measured at the end alone
     where = dict(table=table.name, row=row, column=column, preset=preset, score=name, pick="last" if once else pick)
     return where | dict(paper=paper, paper_sd=paper_sd) | numbers
 
@@ -319,8 +319,9 @@ def notes(table: Table, lines: Any, preset: str) -> list[str]:
     found = ["Ours: mean ± standard deviation (number of seeds)."] * bool(made)
     found += [line for pairs in (absent, made, [(c.label, c.note) for c in columns if c.note]) for line in shared(pairs)]
     found += [f"{table.row(r).note}." for r in dict.fromkeys(lines["row"]) if table.row(r).note]
-    if len(picks := {x["pick"] for x in lines.to_dict("records") if x["n"]}) > 1:
-        once = dict.fromkeys(table.row(x["row"]).label for x in lines.to_dict("records") if x["n"] and x["pick"] == "last")
+    shown = lines[lines["n"] > 0]
+    if len(picks := set(shown["pick"])) > 1:
+        once = [table.row(r).label for r in shown.loc[shown["pick"] == "last", "row"].unique()]
         found.append(f"Measured at the end of a run alone, and not at the {'/'.join(picks - {'last'})} step: {', '.join(once)}.")
     return list(dict.fromkeys([*found, *[f"{table.preset(preset).note}."] * bool(table.preset(preset).note)]))
 

@@ -27,7 +27,7 @@ __all__ = ['BASELINES', 'MORE_BASELINES', 'FAN_QUICK', 'MODERN', 'OTHER_DDC', 'P
 
 # %% ../nbs/21_fan_results.ipynb #4e1ec926
 def framed(task: Task) -> Task:
-    "The task with digits that fill their images (USPS, UCI) scaled and centred as MNIST's are; these stay as they are."
+    "The task with images of another size than MNIST's (USPS, UCI; SVHN, too) scaled to 20×20 with a black margin; MNIST's stay."
     return dataclasses.replace(task, resize="frame")
 
 # %% ../nbs/21_fan_results.ipynb #fd0c6f63

@@ -47,9 +47,9 @@ __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORM
            'find_variant', 'varied', 'digest', 'content', 'Run', 'some', 'clustering', 'multilabel', 'no_scores',
            'TaskEvaluator', 'picked', 'descriptors', 'final_scores', 'feature_arrays', 'plain', 'whole_lines',
            'read_records', 'append_line', 'Records', 'check_writable', 'save_arrays', 'run_of', 'frame', 'trained',
-           'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks', 'work_and_report',
-           'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed', 'check_run',
-           'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
+           'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks', 'leave_orphaned',
+           'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
+           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -101,13 +101,17 @@ def version_of(module: ModuleType, variant: str = "") -> int | str:
     changes more often."""
     version = getattr(module, "VERSION", 1)
     place = full_name(variant.partition("(")[0].rpartition(".")[0])
-    own = [m for m in (module, place and imported(place)) if m and not m.__name__.startswith(f"{PACKAGE}.")]
+    asked = dict.fromkeys((module, place and imported(place)))
+    own = [m for m in asked if m and not m.__name__.startswith(f"{PACKAGE}.")]
     return ", source ".join([str(version), *map(source_digest, own)]) if own else version
 
 
 def source_digest(module: ModuleType) -> str:
-    "Sixteen hexadecimal digits of a hash of a module's source."
-    return hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:16]
+    "Sixteen hexadecimal digits of a hash of a module's source; none of a module without."
+    try:
+        return hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:16]
+    except (OSError, TypeError):
+        return ""
 
 # %% ../nbs/07_runs.ipynb #e47a3941
 def find_variant(variant: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -182,7 +186,7 @@ class Run:
 
     def __post_init__(self) -> None:
         for name in ("method", "variant"):  # one name for one thing
-            object.__setattr__(self, name, getattr(self, name).removeprefix(f"{PACKAGE}."))
+            object.__setattr__(self, name, (getattr(self, name) or "").strip().removeprefix(f"{PACKAGE}.").removesuffix("()"))
         with contextlib.suppress(SyntaxError):
             object.__setattr__(self, "variant", self.variant and ast.unparse(ast.parse(self.variant, mode="eval")))
         for name in ("labels", "seed", "n_evals"):
@@ -376,12 +380,12 @@ def plain(value: Any) -> Any:
 def whole_lines(path: Path) -> str:
     "The text of a file of records. While another process writes a line to it, wait for the end of this line."
     for _ in range(50):
-        text = path.read_text(encoding="utf-8", errors="replace")
+        data = path.read_bytes()
         with contextlib.suppress(ValueError):
-            if not text or text.endswith("\n") or json.loads(text.rpartition("\n")[2]):  # a last line may lack its end
+            if data[-1:] in (b"", b"\n") or json.loads(data.rpartition(b"\n")[2]):  # a last line may lack its end
                 break
         time.sleep(0.02)
-    return path.read_text(encoding="utf-8")
+    return data.decode()
 
 
 def read_records(path: Path) -> dict[str, dict[str, Any]]:
@@ -426,15 +430,15 @@ class Records:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.seen: dict[Path, tuple[int, dict[str, dict[str, Any]]]] = {}
+        self.seen: dict[Path, tuple[tuple[int, int], dict[str, dict[str, Any]]]] = {}
 
     def all(self) -> dict[str, dict[str, Any]]:
         "Every record, by key. A file that has not changed is not read again."
         files = sorted(self.folder.glob("*.jsonl"))
         self.seen = {path: found for path, found in self.seen.items() if path in files}
         for path in files:
-            stamp = path.stat().st_mtime_ns
-            if self.seen.get(path, (0,))[0] != stamp:
+            stamp = path.stat().st_mtime_ns, path.stat().st_size
+            if self.seen.get(path, (None,))[0] != stamp:
                 self.seen[path] = stamp, read_records(path)
         return {key: record for _, records in self.seen.values() for key, record in records.items()}
 
@@ -610,17 +614,22 @@ def own_networks(run: Run) -> dict[str, nn.Module]:
     return found
 
 
+def leave_orphaned() -> None:
+    "End this worker process if its command was killed: it must not go on in the background."
+    if PARENTS and os.getppid() != PARENTS[0]:
+        os._exit(1)
+
+
 def work_and_report(run: Run, settings: Settings, own: Mapping[str, nn.Module]) -> Outcome:
     "`work`, with messages (key, steps done, last evaluation) to the parent. It ends when the parent has ended."
     networks.OWN.update(own)
+    leave_orphaned()
 
     def report(done: int, row: Mapping[str, float]) -> None:
-        if PARENTS and os.getppid() != PARENTS[0]:
-            os._exit(1)  # a killed command must not go on in the background
+        leave_orphaned()
         for messages in MESSAGES:
             messages.put((run.key, done, training.summary(row)))
 
-    report(0, {})
     try:
         return work(run, settings, report)
     except KeyboardInterrupt:
@@ -823,16 +832,12 @@ def check_tasks(runs: Iterable[Run], data: Any = None) -> None:
     todo = list(runs)
     for run in todo:
         own_networks(run)
-    named = {(r.task, r.size): None for r in todo if isinstance(r.task, str)}
-    for name, size in named:
-        task, few = datasets.task(name, size, data), -1
-        for run in sorted((r for r in todo if (r.task, r.size) == (name, size)), key=lambda r: r.labels):
+    for given, size in {(r.task, r.size): None for r in todo}:
+        task, few = datasets.task(given, size, data) if isinstance(given, str) else given, -1
+        for run in sorted((r for r in todo if (r.task, r.size) == (given, size)), key=lambda r: r.labels):
             if run.labels != few:  # drawn once for each number, as it takes a second with many images
                 few, shown = run.labels, task.few_labels(run.labels, run.seed) if run.labels else task
             check_run(run, shown)
-    for run in todo:
-        if isinstance(run.task, Task):
-            check_run(run, run.task.few_labels(run.labels, run.seed) if run.labels else run.task)
 
 
 def execute(runs: Sequence[Run], settings: Settings) -> int:
@@ -870,11 +875,13 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
             engine.submit(run, keeps_model(run, schedule))
         progress.follow(engine.messages)
         for run, outcome in engine.wait():
-            if outcome.busy and run.key not in records.all():
+            gone = keeps_model(run, schedule) and not records.checkpoint(run.key).exists()
+            if outcome.busy and (gone or run.key not in records.all()):
                 schedule.again(run)
                 time.sleep(1)
                 continue
-            records.checkpoint(run.key).with_suffix(".lock").unlink(missing_ok=True)
+            if not outcome.busy:
+                records.checkpoint(run.key).with_suffix(".lock").unlink(missing_ok=True)
             if outcome.record is not None:
                 finish(run, outcome, records, keep=keeps_model(run, schedule))
             progress.ended(run, outcome)

@@ -819,7 +819,7 @@ def restore(loop: Loop) -> None:
     except Exception as error:  # torch raises errors of many kinds
         raise WrongCheckpoint(f"{path} cannot be read as a checkpoint: delete it, or give another path") from error
     check_identity(found, loop.identity, path)
-    if state.get("judged", loop.judged) != loop.judged:
+    if loop.judged and state.get("judged") not in (None, "", loop.judged):
         warnings.warn(f"{path} is of another test set: the evaluations made so far are of that one", stacklevel=4)
     loop.enter(place_in(max(state["done"] - 1, 0), loop.stages)[0])
     loop.method.load_state_dict(state["method"])
@@ -1029,7 +1029,9 @@ def fit(
         if not method.multilabel:
             need_one_class(task.labelled, type(method).__name__)
         if seen.unlabelled.labels is not None and not method.target_labels:
-            warnings.warn(f"{type(method).__name__} does not use the labels of {seen.unlabelled.name}", stacklevel=3)
+            warnings.warn(
+                f"{type(method).__name__} does not use the labels of {seen.unlabelled.name}: see `target_labels`", stacklevel=3
+            )
         loop = Loop(method, samplers, config.steps, options, identity, evaluator or test_accuracy(task))
         if options.checkpoint and task.test is not None and task.test.labels is not None:
             loop.judged = content(Task("test", task.test, task.test.without_labels(), shape=task.shape, resize=task.resize))

@@ -151,10 +151,9 @@ class AKT(FourNetworks):
     def copy_layers(self) -> None:
         "M's last layer becomes G's; with `copied='above'` also fc7, where that lies above the aligned features."
         above = self.config.copied == "above" and "fc7" not in self.config.layer
-        for name in ("softmax", "fc7")[: 1 + above]:
-            for mine, its in zip(
-                getattr(self.generator, name).parameters(), getattr(self.network, name).parameters(), strict=True
-            ):
+        for name in ["softmax", *["fc7"] * above]:
+            layers = (getattr(net, name).parameters() for net in (self.generator, self.network))
+            for mine, its in zip(*layers, strict=True):
                 mine.copy_(its)
 
     def align(self, found: Layers, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

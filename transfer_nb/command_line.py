@@ -22,36 +22,14 @@ import torch
 import tyro
 from torch import Tensor
 
-from transfer_nb import (
-    dann,
-    dann_tables,
-    datasets,
-    domains,
-    fan_tables,
-    metric_transfer,
-    metric_transfer_tables,
-    pretext,
-    akt_tables,
-    supreme_tables,
-    training,
-)
+from . import akt_tables, dann, dann_tables, datasets, domains, fan_tables, metric_transfer
+from . import metric_transfer_tables, pretext, supreme_tables, training
 from .augment import digit_view
 from .domains import Domain, Task, image_files, look_up
 from .experiments import Table, choices_text, markdown, runs_of, table_frame, table_text
 from .own_images import Plan, adapt, named
-from transfer_nb.runs import (
-    Records,
-    Run,
-    Settings,
-    check_writable,
-    execute,
-    frame,
-    full_name,
-    imported,
-    method_module,
-    methods,
-    trained,
-)
+from .runs import Records, Run, Settings, check_writable, execute, frame, full_name
+from .runs import imported, method_module, methods, trained
 from .training import overridden
 
 # %% auto #0

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from . import domains, self_taught, training
+from . import domains, figures, self_taught, training
 from .alignment import discriminator_loss, discriminator_state, fooling_loss
 from .domains import Task
 from .networks import mlp_discriminator
-from .runs import Arrays
+from .runs import Arrays, some
 from .self_taught import Layers, Learner, Learning, label_loss, pseudo_labels, starting
 from .training import Batch, Evaluator, Model, Options, constant_of, descend, make_optimiser, set_lr
 
@@ -94,7 +94,7 @@ class FourNetworks(Learner):
         widths = (4096, 1024, 512) if self.config.hidden >= 4096 else (512, 256, 128)  # section 4.1: CIFAR-10 has the small ones
         judge = lambda: mlp_discriminator(width, widths, norm=False)
         self.judges = torch.nn.ModuleDict({"instance": judge(), "group": judge()})
-        shown = domains.drawn(seen.unlabelled, min(1000, len(seen.unlabelled))).images
+        shown = some(seen.unlabelled, 1000).images
         self.register_buffer("shown", seen.matched(shown.to(self.network.softmax.weight.device)), persistent=False)
         self.register_buffer("early", torch.zeros(2, len(shown), len(seen.labelled.classes)))
 
@@ -114,7 +114,7 @@ class FourNetworks(Learner):
 
     def said(self, images: Tensor) -> Tensor:
         "The soft pseudo-labels (N, classes) of uint8 images, in evaluation mode and without augmentation."
-        with training.evaluating(self), torch.no_grad():
+        with training.evaluating(self):
             return torch.cat([pseudo_labels(self.reader(1)(part).logits, self.several) for part in images.split(500)])
 
     def logits(self, images: Tensor, domain: int = 0) -> Tensor:
@@ -286,7 +286,7 @@ def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, floa
     "The `reliability` of the pseudo-labels, where the harness knows the classes of the unlabelled images."
     if task.hidden_labels is None or task.kind != "classification":
         return {}
-    pool = domains.drawn(domains.revealed(task), min(most, len(task.unlabelled)))
+    pool = some(domains.revealed(task), most)
     assert pool.labels is not None
     method: Any = model.method
     pseudo = model.map(lambda part: method.said(part).argmax(1), pool.images).long()
@@ -296,8 +296,6 @@ def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, floa
 def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None, columns: int = 5) -> Any:
     """The figure of what `arrays` gives, with the `names` of the classes, and those of unlabelled images (`truths`) as titles;
     what we accept is framed."""
-    from transfer_nb import figures
-
     blocks = {}
     for m, moment in enumerate(MOMENTS):
         at = z["moment"] == m

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from . import pretext
+from . import akt, pretext
 from .experiments import Column, Preset, Row, Table, arrays_of
 from .runs import Records
 
@@ -166,8 +166,6 @@ TABLES = {t.name: t for t in (AKT_TABLE1, AKT_TABLE2, AKT_TABLE6)}
 # %% ../nbs/51_akt_results.ipynb #51000026
 def akt_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "Figure 3, as far as it can be drawn from the records at a preset: (name, matplotlib figure)."
-    from transfer_nb import akt
-
     for column in AKT_TABLE1.columns_of(preset):
         for run, z in arrays_of(AKT_TABLE1, records, "akt", column, preset)[:1]:
             others = None if run["task"].endswith("omniglot") else z["others"].tolist()  # whose names say nothing

@@ -256,10 +256,10 @@ def in_full(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        wide = [a.float() if isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) else a for a in args]
-        device = next(a.device.type for a in args if isinstance(a, Tensor))
+        wide: Any = lambda a: a.float() if isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) else a
+        device = next(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
         with torch.autocast(device, enabled=False):
-            return function(*wide, **kwargs)  # type: ignore[arg-type]
+            return function(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()})
 
     return run
 
@@ -274,7 +274,8 @@ def gaussians(scale: Tensor, widths: Sequence[float] = (0.25, 0.5, 1, 2, 4)) -> 
 
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         squared = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
-        return torch.stack([torch.exp(-squared.clamp(min=0) / (w * scale)) for w in widths]).mean(0)
+        least = torch.finfo(squared.dtype).tiny  # all features may be the same
+        return torch.stack([torch.exp(-squared.clamp(min=0) / (w * scale).clamp(min=least)) for w in widths]).mean(0)
 
     return kernel
 
@@ -415,7 +416,8 @@ class ADDA(Baseline):
         return [adam([self.encoder, self.classifier], self.config.lr, self.config.momentum)]
 
     def begin(self, stage: int) -> None:
-        "Stage two: freeze the source's network, and start the target's encoder from it."
+        """Stage two: freeze the source's weights, and start the target's encoder from them. (In other networks than LeNet the
+        source's batch statistics and dropout go on.)"""
         self.target.load_state_dict(self.encoder.state_dict())
         self.encoder.requires_grad_(False)
         self.classifier.requires_grad_(False)
@@ -436,7 +438,7 @@ class ADDA(Baseline):
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
         "uint8 (N,C,H,W) to (N, `width`), by the encoder of the domain."
-        return (self.target if self.stage and domain == 1 else self.encoder)(images, domain)
+        return (self.target if self.stage and domain else self.encoder)(images, domain if self.stage else 0)
 
 # %% ../nbs/12_alignment.ipynb #54fbd8c5
 def moved(images: Tensor) -> Tensor:
@@ -586,7 +588,9 @@ def paper_config(baseline: str) -> Config:
 def discrepancies(source: Tensor, target: Tensor) -> dict[str, float]:
     """How far apart features (N,D), (M,D) are, whatever their scale: squared distance of the `means` and distance of the
     `covariances`, over the variance; `mmd2` with Gaussians (biased: of the two sets); proxy `a_distance` (0 to 2)."""
-    total = mean_squared_distance(source, target) / 2
+    both, kind = torch.cat([source, target]), torch.finfo(source.dtype)
+    rounding = kind.eps * both.square().sum(1).mean() + kind.tiny  # where all features are the same, nothing else is left
+    total = (mean_squared_distance(source, target) / 2).clamp(min=rounding)
     return {
         "means": (mmd2(source, target, linear) / total).item(),
         "covariances": ((covariance(source) - covariance(target)).norm() / total).item(),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, normalize, pad
 
-from . import domains, pretext, training
+from . import domains, pretext, scores, training
 from .augment import VIEWS
 from .domains import Task
 from .runs import Arrays, Run, TaskEvaluator
@@ -34,7 +34,10 @@ def count_clusters(task: Task, asked: int = 0) -> int:
     names = () if asked else task.unlabelled.classes
     if not asked and not set(names) - set(task.labelled.classes):
         listed = "the labelled one's classes" if names else "no classes"
-        raise ValueError(f"{task.name}: the unlabelled domain lists {listed}; say how many new ones there are with clusters=")
+        hint = " (a folder keeps its own classes as domains.folder(path))" if names else ""
+        raise ValueError(
+            f"{task.name}: the unlabelled domain lists {listed}{hint}; say how many new ones there are with clusters="
+        )
     if both := sorted(set(names) & set(task.labelled.classes)):
         raise ValueError(f"{task.name}: {both[0]!r} is both a known and a new class; known and new classes must differ")
     k, n = asked or len(names), len(task.unlabelled)
@@ -44,7 +47,7 @@ def count_clusters(task: Task, asked: int = 0) -> int:
 
 
 def k_means(features: Tensor, k: int, seed: int = 0) -> Tensor:
-    "Centres (k,D) of the best, by inertia, of ten runs of k-means on features (N,D)."
+    "Centres (k,D) of the best, by inertia, of ten runs of k-means on features (N,D). ValueError for what is not finite."
     from sklearn.cluster import KMeans
 
     if not features.isfinite().all():
@@ -54,7 +57,8 @@ def k_means(features: Tensor, k: int, seed: int = 0) -> Tensor:
 
 # %% ../nbs/42_clustering.ipynb #42000010
 def student(features: Tensor, centres: Tensor, alpha: float = 1.0) -> Tensor:
-    "(1) of features (N,D) and centres (K,D): probabilities (N,K). `alpha` 0 is the limit, p ∝ 1/distance."
+    """Soft assignments (N,K) of features (N,D) to centres (K,D), by Student's t kernel: (1) of SUPREME, and with `alpha` 1 of DEC
+    (Xie et al. 2016). `alpha` 0 is the limit, p ∝ 1/distance."""
     square = torch.cdist(features.float(), centres.float()).square().clamp_min(1e-12)
     return (-(alpha + 1) / 2 * (alpha + square).log()).softmax(1)
 
@@ -111,7 +115,7 @@ def rehearsal(task: Task, new: int = 2) -> Task:
 class Clusterer(Method):
     "A pretrained encoder with an output for each cluster. Those that derive from it say what they minimise."
 
-    clusters = True
+    clusters, knows = True, False
 
     def __init__(self, seen: Task, config: Any, start: Start):
         super().__init__()
@@ -127,7 +131,9 @@ class Clusterer(Method):
     def rebuilt(cls, seen: Task, config: Any) -> Clusterer:
         "From an untrained network and any features."
         k, network = count_clusters(seen, config.clusters), pretext.Pretext(seen, config.pretraining)
-        return cls(seen, config, Start(network, torch.rand(max(32, 4 * k), network.width), torch.rand(k, network.width)))
+        method = cls(seen, config, Start(network, torch.rand(max(32, 4 * k), network.width), torch.rand(k, network.width)))
+        method.start = torch.empty(0)  # which are not saved
+        return method
 
     def build(self, seen: Task, start: Start) -> None:
         "Make what comes on top of the encoder."
@@ -180,11 +186,13 @@ class Frozen(Clusterer):
     def logits(self, images: Tensor, domain: int = 1) -> Tensor:
         "Minus the distance to the nearest point of each cluster."
         distance = torch.cdist(self.features(images), self.points)
-        return torch.stack([-distance[:, self.cluster == k].amin(1) for k in range(self.k)], 1)
+        far = distance.new_full((len(distance), self.k), torch.finfo(distance.dtype).max)  # from a cluster without a point
+        return -far.scatter_reduce(1, self.cluster.expand(len(distance), -1), distance, "amin")
 
 # %% ../nbs/42_clustering.ipynb #42000022
 def landmark_spectral(features: Tensor, k: int, landmarks: int = 500, nearest: int = 5, seed: int = 0) -> Tensor:
-    "LSC: the clusters (N,) of features (N,D)."
+    """LSC (Chen and Cai 2011): the clusters (N,) of features (N,D), by `landmarks` of them, drawn at random; each image has
+    Gaussian weights on the `nearest` of these."""
     from sklearn.cluster import KMeans
 
     chosen = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed), device="cpu")[:landmarks]
@@ -206,7 +214,7 @@ class LSC(Frozen):
 
 # %% ../nbs/42_clustering.ipynb #42000024
 def neighbour_laplacian(x: np.ndarray, neighbours: int) -> Any:
-    "The Laplacian (N,N), sparse, of the graph that joins points (N,D) with their nearest."
+    "The Laplacian D - W (N,N), sparse and not normalised, of the graph that joins points (N,D) with their nearest."
     from scipy.sparse.csgraph import laplacian
     from sklearn.neighbors import kneighbors_graph
 
@@ -245,7 +253,7 @@ class LPNMF(Frozen):
 
 # %% ../nbs/42_clustering.ipynb #42000027
 def sharpened(q: Tensor, size: Tensor) -> Tensor:
-    "DEC's target (N,K) of assignments (N,K), where the clusters' soft sizes are (K,)."
+    "DEC's target (N,K) (Xie et al. 2016, (3)) of soft assignments (N,K), where the clusters' soft sizes are (K,)."
     p = q.square() / size
     return p / p.sum(1, keepdim=True)
 
@@ -324,13 +332,13 @@ class Similarity(nn.Module):
 
 
 def likeness_loss(p: Tensor, same: Tensor) -> Tensor:
-    "MCL of outputs (n,K) and whether two images are held to be of one class, (n,n)."
+    "MCL (Hsu et al. 2019) of outputs (n,K) and whether two images are held to be of one class, (n,n)."
     r = (p @ p.T).clamp(1e-6, 1 - 1e-6)
     return -(same * r.log() + (1 - same) * (1 - r).log()).mean()
 
 
 def contrastive_loss(p: Tensor, same: Tensor, margin: float) -> Tensor:
-    "KCL of outputs (n,K) and whether two images are held to be of one class, (n,n)."
+    "KCL (Hsu et al. 2018) of outputs (n,K) and whether two images are held to be of one class, (n,n); `margin` in nats."
     kl = divergence(p[:, None], p[None])
     return (same * kl + (1 - same) * (margin - kl).relu()).mean()
 
@@ -390,7 +398,8 @@ class KCL(MCL):
 
 # %% ../nbs/42_clustering.ipynb #42000037
 def sinkhorn(logits: Tensor, temperature: float = 0.05, rounds: int = 3) -> Tensor:
-    "Assignments (n,K) near to softmax(logits / temperature), of which all clusters have about the same share."
+    """Assignments (n,K) near to softmax(logits / temperature), of which all clusters have about the same share: by `rounds` of
+    scaling columns and rows (Cuturi 2013). The logits are cosines; a row of zeros comes of numbers far below the largest."""
     q = torch.exp((logits - logits.amax()) / temperature)
     for _ in range(rounds):
         q = q / q.sum(0).clamp_min(1e-12)
@@ -400,6 +409,8 @@ def sinkhorn(logits: Tensor, temperature: float = 0.05, rounds: int = 3) -> Tens
 
 class UNO(Clusterer):
     "A unified objective for new classes (Fini et al. 2021), with one head."
+
+    knows = True
 
     def build(self, seen: Task, start: Start) -> None:
         "Prototypes of the known classes on the features, and of the new ones behind two more layers."
@@ -470,6 +481,8 @@ def arrays(model: Model, task: Task, most: int = 500, each: int = 12) -> Arrays:
     `names`. No `truth`, and no names, where they are not known."""
     method: Any = model.method
     images, known = task.unlabelled.images, task.hidden_labels
+    if len(method.start) != len(images):
+        raise ValueError("these are of a model that `fit` has just made: a loaded one has not kept the features it began with")
     p = model.logits(images).softmax(1)
     sure, cluster = p.max(1)
     shown = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:most]
@@ -492,13 +505,11 @@ def estimated_clusters(known: Tensor, labels: Tensor, new: Tensor, most: int = 1
     number from 1 to `most`. (Han et al. 2019, section 2.4.)"""
     from sklearn.metrics import silhouette_score
 
-    from transfer_nb.scores import clustering_accuracy
-
     probes, every = len(labels.unique()), torch.cat([known, new])
     found = []
     for k in range(1, most + 1):
         ids = torch.cdist(every, k_means(every, k + probes, seed)).argmin(1)
         rest = ids[len(known) :]
         apart = silhouette_score(new.numpy(), rest.numpy()) if len(rest.unique()) > 1 else 0.0
-        found.append(clustering_accuracy(ids[: len(known)], labels) + float(apart))
+        found.append(scores.clustering_accuracy(ids[: len(known)], labels) + float(apart))
     return int(np.argmax(found)) + 1, found

@@ -8,7 +8,9 @@ from __future__ import annotations
 import codecs
 import contextlib
 import dataclasses
+import io
 import os
+import re
 import sys
 import time
 import warnings
@@ -22,7 +24,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from . import akt_tables, dann, dann_tables, datasets, domains, fan_tables, metric_transfer
+from . import akt_tables, dann, dann_tables, datasets, domains, fan_tables, figures, metric_transfer
 from . import metric_transfer_tables, pretext, supreme_tables, training
 from .augment import digit_view
 from .domains import Domain, Task, image_files, look_up
@@ -36,8 +38,8 @@ from .training import overridden
 __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'find_table', 'write_figures',
            'Folders', 'Making', 'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'tables_csv',
            'tables_text', 'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand', 'steps_per_second',
-           'wait', 'to_device', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation', 'BenchCommand',
-           'AdaptCommand', 'readable', 'PredictCommand', 'in_plain_letters', 'main']
+           'wait', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation', 'BenchCommand', 'AdaptCommand',
+           'readable', 'PredictCommand', 'in_plain_letters', 'main']
 
 # %% ../nbs/60_command_line.ipynb #fa01f7e2
 PAPERS = (dann_tables, fan_tables, metric_transfer_tables, supreme_tables, akt_tables)
@@ -60,8 +62,6 @@ def find_table(name: str) -> Table:
 
 def write_figures(out: Path, preset: str, folder: Path) -> list[Path]:
     "Draw every figure that the records in `out` allow, and save it to `folder`; the paths."
-    from transfer_nb import figures
-
     found = [named for draw in FIGURES for named in draw(Records(out), preset)]
     return [figures.save(figure, folder / f"{name}.png") for name, figure in found]
 
@@ -336,7 +336,7 @@ def steps_per_second(
             started = time.perf_counter()
         if k == steps:
             break
-        stepper(to_device(labelled, device), to_device(unlabelled, device), torch.full((), k / steps, device=device))
+        stepper(labelled.to(device), unlabelled.to(device), torch.full((), k / steps, device=device))
     wait(device)
     return (steps - warm) / (time.perf_counter() - started)
 
@@ -345,11 +345,6 @@ def wait(device: torch.device) -> None:
     "Return when the device has done all that it was given."
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def to_device(batch: training.Batch, device: torch.device) -> training.Batch:
-    "The batch on `device`; one that is there already is not copied."
-    return training.Batch(batch.images.to(device), None if batch.labels is None else batch.labels.to(device))
 
 # %% ../nbs/60_command_line.ipynb #bd59413e
 def loader_batches(domain: Domain) -> Iterator[training.Batch]:
@@ -457,7 +452,7 @@ def readable(files: Sequence[Path], task: Task) -> tuple[Tensor, list[str]]:
 
     def read(path: Path) -> Tensor | str:
         try:
-            return domains.read_images([path], task.image_shape, task.resize)
+            return domains.matched(domains.decoded(path), task.image_shape, task.resize)
         except ValueError as error:
             return str(error)
 
@@ -499,8 +494,10 @@ class PredictCommand:
         like = model.like(None if self.domain == "as judged" else int(self.domain == "unlabelled"))
         probability = model.predict_proba(images, like)
         clusters = tuple(f"cluster {i}" for i in range(probability.shape[1]))
-        table = named(files, probability, clusters if model.method.clusters and like else model.classes)
+        table = named(files, probability, clusters if model.unnamed(like) else model.classes, model.task.labelled.multilabel)
         if self.out is None:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="surrogateescape")  # a file's name is written as it is, or not at all
             return print(table.to_csv(index=False), end="")
         datasets.write_atomically(self.out, lambda p: table.to_csv(p, index=False, errors="surrogateescape"))
         print(f"wrote {self.out}")
@@ -530,10 +527,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.suppress(OSError):  # a folder that has been deleted
         sys.path.append(os.getcwd())  # for methods and tables of one's own
     warnings.formatwarning = lambda message, *_, **__: f"transfer_nb: {message}\n"  # without a place in the code
+    given = sys.argv[1:] if argv is None else argv
+    argv = [re.sub("^(--[^=]+=)~(?=/|$)", rf"\g<1>{Path.home()}", a) for a in given]  # a shell leaves --out=~/found as it is
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="transfer_nb", args=argv)()
     except KeyboardInterrupt:
-        goes_on = next(iter(sys.argv[1:] if argv is None else argv), "") not in ("predict", "bench")
+        goes_on = next(iter(argv), "") not in ("predict", "bench")
         print("\nInterrupted." + " Nothing is lost: the same command goes on from here." * goes_on, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough

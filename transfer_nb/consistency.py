@@ -335,8 +335,7 @@ def fit(
         if pseudo is None or len(pseudo.labels) != len(task.unlabelled):
             raise ValueError("start: this model has no pseudo-labels for the unlabelled images of the task")
         learned = started(task, pseudo, config.most, config.balanced)
-    build = lambda seen, c: BASELINES[c.baseline](seen, c)
-    return training.fit(build, learned, config, seed, options, evaluator or training.test_accuracy(task))
+    return training.fit(BASELINES[config.baseline], learned, config, seed, options, evaluator or training.test_accuracy(task))
 
 # %% ../nbs/34_consistency.ipynb #3146970b
 TABLE4 = {

@@ -213,15 +213,15 @@ arrays = feature_arrays
 def extra_scores(model: Model, task: Task) -> dict[str, float | tuple[float, float, float]]:
     """`accuracy_svm`, and for a source-only model `subspace_scores`; nothing where fewer than 150 images are labelled, or there
     are no test labels."""
-    if task.test is None or task.test.labels is None:
+    if task.test is None:
         return {}
     source, labels = descriptors(model, task.labelled, 0)
     if labels is None or len(labels) < LEAST:
         return {}
-    target, truth = descriptors(model, task.test, 1, most=len(task.test))
+    target, truth = descriptors(model, task.test, task.test_domain, most=len(task.test))
     assert truth is not None
     method: Any = model.method
-    aligned = {} if method.config.adapt else subspace_scores(model, task)
+    aligned = {} if method.config.adapt or not task.test_domain else subspace_scores(model, task)
     return {"accuracy_svm": svm_accuracy(linear_svm(source, labels), target, truth), **aligned}
 
 # %% ../nbs/10_dann.ipynb #b060e0db

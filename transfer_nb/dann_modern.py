@@ -19,7 +19,7 @@ from .augment import cut_out, jitter, random_affine, uniform
 from .domains import Task
 from .networks import Parts, follow
 from .runs import feature_arrays
-from .training import Batch, Evaluator, Model, Options, constant_of
+from .training import Batch, Evaluator, Model, Options, Outputs, constant_of
 
 # %% auto #0
 __all__ = ['arrays', 'repaint', 'Config', 'source_view', 'light_view', 'heavy_view', 'consistency_loss', 'ModernDANN',
@@ -116,6 +116,13 @@ class ModernDANN(dann.DANN):
     def reader(self, domain: int) -> Parts:
         "The network that reads an image: the teacher for the target, the network itself for the source."
         return self.average if domain and self.config.adapt else self.parts
+
+    def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
+        "As the `reader` gives them, but for the domain logits: those are the network's own for both domains, of one classifier."
+        found = super().outputs(images, domain)
+        if not (domain and self.config.adapt):
+            return found
+        return found._replace(domain_logit=self.parts.domain_logit(self.tap(self.parts.features(images, 1), 1), 1))
 
 # %% ../nbs/13_dann_modern.ipynb #20f1bc3d
 arrays = feature_arrays  # what a run with seed 0 keeps for figures

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import alignment, dann, datasets, domains, fan, networks, synthetic
+from . import alignment, dann, datasets, domains, fan, figures, networks, synthetic
 from .domains import Task
 from .experiments import OFFICIAL, SPLIT, Column, Preset, Row, Table, arrays_of, curves_of
 from .runs import Records, some
@@ -264,8 +264,6 @@ DANN_OFFICE = Table(
 # %% ../nbs/11_dann_results.ipynb #4fd98ccd
 def embeddings(records: Records, column: str, preset: str, rows: Sequence[str]) -> list[tuple[str, Any, Any, Any]]:
     "DANN, figure 3: for each row with arrays: title with accuracy and A-distance, t-SNE (N,2), domains (N,), labels (N,)."
-    from transfer_nb import figures
-
     panels = []
     for row in map(DANN_TABLE1.row, rows):
         for record, z in arrays_of(DANN_TABLE1, records, row.id, column, preset):
@@ -344,8 +342,6 @@ TABLES = {
 # %% ../nbs/11_dann_results.ipynb #e66cf322
 def dann_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "DANN's figures that can be drawn from the records at a preset: (name, matplotlib figure)."
-    from transfer_nb import figures
-
     shown = ("source_only_bn", "dann_bn") if preset == "quick" else ("source_only", "dann")
     for column in DANN_TABLE1.columns_of(preset):
         panels = embeddings(records, column, preset, shown)

@@ -27,6 +27,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from . import synthetic
 from .domains import Domain, Task, drawn, look_up, matched, of_classes
 
 # %% auto #0
@@ -34,8 +35,8 @@ __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'IN_CACHE', 'GTSRB_CLASSES', 'Prepared
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked',
            'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'make_folder',
            'write_atomically', 'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500',
-           'mnistm_full', 'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'read_full', 'domain',
-           'task', 'where', 'inventory']
+           'mnistm_full', 'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'own_entries', 'read_full',
+           'domain', 'task', 'where', 'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -176,7 +177,8 @@ def cache_dir() -> Path:
 
 
 def places(data: str | Path | None = None) -> list[Path]:
-    "The folders that are searched for prepared files: `data` or TRANSFER_NB_DATA, which must exist, then the cache."
+    """The folders that are searched for prepared files: `data` or TRANSFER_NB_DATA, then the cache. FileNotFoundError where the
+    named folder does not exist."""
     named = data or os.environ.get("TRANSFER_NB_DATA")
     if not named:
         return [cache_dir()]
@@ -446,8 +448,6 @@ def _prepare_omniglot(root: Path, download: bool) -> Prepared:
 # %% ../nbs/05_datasets.ipynb #dbd00aa4
 def _render(name: str, split: str) -> tuple[Tensor, Tensor]:
     "Our SYN NUMBERS (500,000) or SYN SIGNS (100,000), seed 0; the held-out part is a smaller draw with seed 1."
-    from transfer_nb import synthetic
-
     train = split == "train"
     if name == "synnumbers":
         return synthetic.syn_numbers(500_000 if train else 10_000, seed=0 if train else 1)
@@ -457,8 +457,6 @@ def _render(name: str, split: str) -> tuple[Tensor, Tensor]:
 
 def _fingerprint(name: str) -> str:
     "Names what the renderer does, by 64 images that it draws: a changed renderer or font never serves from an old cache."
-    from transfer_nb import synthetic
-
     x, y = (
         synthetic.syn_numbers(64, seed=2)
         if name == "synnumbers"
@@ -677,9 +675,17 @@ _TASK_SPECS += [
 ]  # fmt: skip
 TASKS: dict[str, TaskSpec] = {t.name: t for t in _TASK_SPECS}
 
+
+def own_entries(task: str) -> list[DomainSpec | TaskSpec]:
+    "The entries that a task rests on, in TASKS and in DOMAINS, as far as they are not those of this package."
+    spec = TASKS[task]
+    every: list[DomainSpec | TaskSpec] = [spec, *(DOMAINS[d] for d in (spec.labelled, spec.unlabelled, spec.metric) if d)]
+    return [e for e in every if e not in _SPECS and e not in _TASK_SPECS]
+
 # %% ../nbs/05_datasets.ipynb #b0474678
 def read_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
-    "One split of a full set, from a prepared file in `places(data)`, else through torchvision; FileNotFoundError if neither."
+    """One split of a full set, from a prepared file in `places(data)`, else through torchvision. FileNotFoundError if neither is
+    there, ValueError for a damaged file."""
     spec: DomainSpec = DOMAINS[name]
     if spec.load:
         return spec.load(split, data)
@@ -691,7 +697,8 @@ def read_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
 
 
 def domain(name: str, split: str = "train", size: str = "sample", data: str | Path | None = None) -> Domain:
-    'A domain of the registry: its embedded sample (`size="sample"`) or its full set, searched for in `places(data)`.'
+    """A domain of the registry: its embedded sample (`size="sample"`) or its full set, searched for in `places(data)`. ValueError
+    for an unknown name, size or split; FileNotFoundError where a full set is not here."""
     spec: DomainSpec = look_up(name, DOMAINS, "domain")
     splits = _splits(spec, size)
     if not splits:

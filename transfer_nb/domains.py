@@ -10,6 +10,7 @@ import functools
 import hashlib
 import math
 import os
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,9 +26,10 @@ from torch import Tensor
 __all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'by_name', 'split_domain', 'drawn',
            'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
            'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
-           'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order',
+           'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order', 'nfc',
            'as_labels', 'is_image', 'upright', 'decoded', 'StoredImages', 'stored_at', 'file_of', 'image_files',
-           'read_images', 'folder', 'as_domain', 'common_shape', 'make_task', 'with_test', 'nearest', 'look_up']
+           'read_images', 'folder', 'as_domain', 'common_shape', 'check_apart', 'make_task', 'with_test', 'nearest',
+           'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
@@ -50,7 +52,7 @@ def _check_images(images: Any, who: str) -> None:
 
 
 def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) -> None:
-    "ValueError unless `ids` is an int64 (n,) tensor with values from 0, and below `below`."
+    "ValueError unless `ids` is an int64 (n,) tensor, with values from 0 to below `below` where this is given."
     if not isinstance(ids, Tensor) or ids.dtype != torch.int64 or tuple(ids.shape) != (n,):
         got = f"{ids.dtype} {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids).__name__
         hint = "; labels of several classes at once are bool (images, classes)" if getattr(ids, "ndim", 1) == 2 else ""
@@ -169,7 +171,8 @@ def by_name(d: Domain, classes: Sequence[str]) -> Domain:
 
 # %% ../nbs/00_domains.ipynb #48566189
 def split_domain(d: Domain, fraction: float, seed: int = 0) -> tuple[Domain, Domain]:
-    "Two parts at random, the first with about `fraction` of the groups, which stay whole (of the images, without groups)."
+    """Two parts at random, the first with about `fraction` of the groups, which stay whole (of the images, without groups).
+    ValueError for a fraction outside of 0 to 1, or one that leaves a part empty."""
     if not 0 < fraction < 1:
         raise ValueError(f"{d.name}: fraction must lie between 0 and 1, not at {fraction}")
     group = torch.arange(len(d)) if d.groups is None else d.groups.cpu().unique(return_inverse=True)[1]
@@ -222,7 +225,8 @@ RESIZES = {"stretch": resized, "pad": centred, "frame": framed}
 
 # %% ../nbs/00_domains.ipynb #82a9ff46
 def matched(images: Tensor, shape: tuple[int, int, int], resize: str = "stretch") -> Tensor:
-    "uint8 images (N,C,H,W) brought to `shape`, in chunks and on their own device; the same tensor where nothing changes."
+    """uint8 images (N,C,H,W) brought to `shape`, in chunks and on their own device; the same tensor where nothing changes.
+    ValueError for an unknown `resize`, and for other images."""
     _check_images(images, "images to match")
     if resize not in RESIZES:
         raise ValueError(f"resize={resize!r} must be one of {', '.join(RESIZES)}")
@@ -355,8 +359,11 @@ class Task:
 
     def visible(self) -> Task:
         "What a method may see: neither the test set nor the hidden labels."
-        unlabelled = replace(self.unlabelled, groups=None)  # a track or a drawer of the target says much about its class
-        return replace(self, unlabelled=unlabelled, test=None, hidden_labels=None, kind=str(self.kind))
+        ungrouped = lambda d: replace(d, groups=None)  # a track or a drawer of the target says much about its class
+        metric = self.metric if self.metric is None or self.metric.labels is not None else ungrouped(self.metric)
+        return replace(
+            self, unlabelled=ungrouped(self.unlabelled), metric=metric, test=None, hidden_labels=None, kind=str(self.kind)
+        )
 
     def matched(self, images: Tensor) -> Tensor:
         "uint8 images (N,C,H,W) brought to this task's shape, on their own device."
@@ -453,7 +460,8 @@ def on_target(task: Task) -> Task:
 
 def semi_supervised(task: Task, n: int, seed: int = 0) -> Task:
     """`task` with `n` random target images and their labels as unlabelled domain; the target's others are the test set, without
-    those that have a copy among the labelled images of source or target (figure 4)."""
+    those that have a copy among the labelled images of source or target (figure 4). ValueError where `n` leaves no image, or the
+    target's labels are not known."""
     target = revealed(task)
     if not 0 < n < len(target):
         raise ValueError(f"{task.name}: n must be from 1 to {len(target) - 1}, not {n}")
@@ -550,13 +558,18 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(found, key=(lambda n: (int(n), n)) if all(map(str.isdecimal, found)) else None)
 
 
+def nfc(name: str) -> str:
+    "A name in one spelling: of one letter with an accent (é) there are two, and a Mac's files have the other one."
+    return unicodedata.normalize("NFC", name)
+
+
 def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> tuple[Tensor, tuple[str, ...]]:
     """Ids (N,) int64 and the classes' names, from labels that are whole numbers from 0, or names. Where all the `classes` are
     named by whole numbers, a number is a name. Labels of several classes at once, bool (N, classes), stay as they are.
     ValueError for an unknown name."""
     a = y.cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
     if a.dtype.kind == "b" and a.ndim == 2:
-        return torch.from_numpy(a.copy()), tuple(classes or map(str, range(a.shape[1])))
+        return torch.from_numpy(a.copy()), tuple(classes or map(str, getattr(y, "columns", range(a.shape[1]))))
     if a.dtype.kind in "iu":
         names = tuple(classes or map(str, range(int(a.max(initial=0)) + 1)))
         numbers = [int(n) for n in names if n.isdecimal()]
@@ -567,11 +580,14 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
         return torch.tensor([numbers.index(v) for v in a.tolist()], dtype=torch.int64), names
     if a.dtype.kind not in "UO" or not all(isinstance(v, str) for v in a.flat):
         raise ValueError(f"{who}: labels must be whole numbers or names, not {a.dtype}")
-    names = tuple(classes or in_order(set(a.tolist())))
-    unknown = sorted(set(a.tolist()) - set(names))
+    if a.ndim != 1:
+        raise ValueError(f"{who}: labels must be one name for each image, (N,), not {a.shape}")
+    given = [nfc(v) for v in a.tolist()]
+    names = tuple(map(nfc, classes or in_order(set(given))))
+    unknown = sorted(set(given) - set(names))
     if unknown:
         raise ValueError(f"{who}: {unknown[0]!r} is not among the classes {names}")
-    return torch.tensor([names.index(v) for v in a.tolist()], dtype=torch.int64), names
+    return torch.tensor([names.index(v) for v in given], dtype=torch.int64), names
 
 # %% ../nbs/00_domains.ipynb #638ef9d3
 @functools.cache
@@ -608,14 +624,19 @@ def upright(picture: Any, mode: str) -> np.ndarray:
 
 
 def decoded(path: Path) -> Tensor:
-    "An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB (transparency dropped); turned as its EXIF tag says."
+    """An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB (transparency dropped); turned as its EXIF tag
+    says. ValueError for what cannot be read, for more than 8 bits for each channel, and for very many pixels."""
     from PIL import Image
 
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, among files: give a folder alone, or the files in it")
     deep = False
     try:
         with Image.open(path) as im:
             deep = im.mode[0] in "IF"
             a = upright(im, "L" if im.mode in ("1", "L") else "RGB")
+    except Image.DecompressionBombError as e:
+        raise ValueError(f"{path} has too many pixels: make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS") from e
     except Exception as e:  # decoders raise OSError, SyntaxError, struct.error and more
         if deep:
             raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first") from e
@@ -670,7 +691,8 @@ def file_of(images: Tensor) -> StoredImages | None:
 # %% ../nbs/00_domains.ipynb #7b073b40
 def image_files(path: str | Path) -> list[Path]:
     """All images under a folder, sorted, linked folders included. What is left out is counted in a warning: hidden files and
-    folders, and files that Pillow does not know as images. An error where there is no folder, or no image."""
+    folders, and files that Pillow does not know as images. FileNotFoundError where there is no
+    folder, ValueError where there is no image."""
     root = Path(path)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder")
@@ -706,7 +728,7 @@ def read_images(files: list[Path], shape: tuple[int, int, int] | None, resize: s
 
     if store is not None:
         return _read_stored(files, shape, resize, store)
-    read = (lambda p: decoded(p)) if shape is None else (lambda p: matched(decoded(p), shape, resize))
+    read = decoded if shape is None else (lambda p: matched(decoded(p), shape, resize))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         images = list(pool.map(read, files))
     for p, x in zip(files, images):
@@ -734,15 +756,24 @@ def folder(
     if shape is not None:
         check_shape(shape, str(root))
     parts = [p.relative_to(root).parts for p in files]
+    parts = [(nfc(q[0]), *q[1:]) for q in parts]
+    classes = classes and [nfc(c) for c in classes]
     loose = next((p for p, q in zip(files, parts) if len(q) == 1), None)
     if labelled and loose:
         raise ValueError(f"{loose} lies in no class folder; labelled images lie in {root.name}/CLASS/")
     found = {q[0] for q in parts if len(q) > 1}
-    fits = loose is None and (classes is None or found <= set(classes))
+    other = sorted(found - set(found if classes is None else classes))
+    if other and labelled is None:
+        warnings.warn(
+            f"{root} has sub-folders that are no class of the labelled images: {', '.join(other[:5])}. So the names of its"
+            " sub-folders are not used as labels",
+            stacklevel=2,
+        )
+    fits = loose is None and not other
     if labelled is False or not (labelled or fits):
         return Domain(root.name, read_images(files, shape, resize, store), None, tuple(classes or ()))
     empty = (labelled or classes is None) and sorted(
-        d.name for d in root.iterdir() if d.is_dir() and d.name not in found and not d.name.startswith(".")
+        d.name for d in root.iterdir() if d.is_dir() and nfc(d.name) not in found and not d.name.startswith(".")
     )
     if empty:
         raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
@@ -765,7 +796,8 @@ def as_domain(
     resize: str = "stretch",
     labelled: bool | None = None,
 ) -> Domain:
-    "A domain from a Domain, a pair (images, labels), images alone, a folder, or a list of files."
+    """A domain from a Domain, a pair (images, labels), images alone, a folder, or a list of files. ValueError for a tuple that is
+    no pair, and what `folder`, `as_images` and `as_labels` raise."""
     if isinstance(x, Domain):
         return x
     if isinstance(x, (str, Path)):
@@ -791,6 +823,14 @@ def common_shape(domains: Mapping[str, Domain]) -> tuple[int, int, int]:
     return max(s[0] for s in shapes), *shapes[0][1:]
 
 # %% ../nbs/00_domains.ipynb #f22776fa
+def check_apart(a: Any, b: Any) -> None:
+    "ValueError where one of two folders lies in the other, whose images it would be read with."
+    if isinstance(a, str | Path) and isinstance(b, str | Path):
+        outer, inner = sorted(Path(p).resolve() for p in (a, b))
+        if outer in inner.parents:
+            raise ValueError(f"the folder {inner} lies in {outer}, and would be read with it: give two separate folders")
+
+
 def make_task(
     labelled: Source,
     unlabelled: Source,
@@ -807,7 +847,9 @@ def make_task(
     the labelled ones are taken out. `test_domain`: which domain the test set is like, 1 the unlabelled, 0 the labelled one.
     Warns of an image that has two classes. ValueError: sizes differ and no `shape` is given, a class has no image, no test image
     is left."""
-    classes = None if classes is None else [str(c) for c in classes]
+    classes = None if classes is None else [nfc(str(c)) for c in classes]
+    check_apart(labelled, unlabelled)
+    check_apart(labelled, test)
     if shape is not None:
         check_shape(shape, name)
     lab = as_domain(labelled, "labelled", classes, shape, resize=resize, labelled=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .domains import Domain, Task, as_images, common_shape
@@ -32,11 +32,13 @@ def as_pictures(x: Any) -> Tensor:
         raise ValueError(f"X: features must be (N,D), and images (N,C,H,W), with at least one row; not {array.shape}")
     if array.ndim != 2:
         return as_images(array, "X")
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity
+        floats = np.ascontiguousarray(array, np.float32) if array.dtype.kind in "fiub" else None
+    if floats is None or not np.isfinite(floats).all():
         raise ValueError(
-            f"X: features must be finite numbers, not {array.dtype}" + " with NaN or infinity" * (array.dtype.kind == "f")
+            f"X: features must be finite numbers, not {array.dtype}" + " with NaN or infinity (in float32)" * (floats is not None)
         )
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).view(torch.uint8).reshape(len(array), 1, -1, 4)
+    return torch.from_numpy(floats).view(torch.uint8).reshape(len(array), 1, -1, 4)
 
 # %% ../nbs/71_estimator.ipynb #71000009
 def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...], test_domain: int = 1) -> Task:
@@ -54,7 +56,7 @@ def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...], test
 class TransferClassifier(ClassifierMixin, BaseEstimator):
     """A method of this package as a scikit-learn classifier. `set` are constants of its configuration. `domain`: what is
     predicted is like the unlabelled set (1), or like the labelled one (0; so in cross-validation); None: as the method is
-    judged. After `fit`: `classes_`, `model_`, `n_features_in_`."""
+    judged. After `fit`: `classes_`, `model_`, `n_features_in_`, and `feature_names_in_` where X is a frame with names."""
 
     method: str = "dann"
     set: dict[str, Any] | None = None
@@ -76,22 +78,31 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y has one class only, {str(self.classes_[0])!r}: there is nothing to tell apart")
         module, constants = method_module(self.method), dict(self.set or {})
         task = two_sets(X, ids, other, tuple(map(str, self.classes_)), getattr(module, "JUDGED_ON", 1))
-        if np.ndim(X) == 2:
+        self.table_ = np.ndim(X) == 2
+        if self.table_:
             fields = {f.name for f in dataclasses.fields(module.Config)}
-            if "network" not in fields or "view" in fields:  # which draws views of images
+            if "network" not in fields or "view" in fields and constants.get("view") != "none":  # which draws views of images
                 raise ValueError(f"{self.method} takes images, and no features: give X as (N,C,H,W)")
             constants = {"network": "frozen"} | constants
+            for reset, table in ((True, X), (False, other)):  # both have the same columns
+                validate_data(self, table, reset=reset, skip_check_array=True)
         options = Options(self.device, n_evals=1, progress=False)
         self.model_: Model = module.fit(task, overridden(module.Config(), constants), self.seed, options)
-        self.n_features_in_ = int(np.prod(np.shape(X)[1:]))
+        if not self.table_:
+            self.n_features_in_ = int(np.prod(np.shape(X)[1:]))
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        "Probabilities (N, classes), in the order of `classes_`. NotFittedError (a ValueError) before `fit`."
+        """Probabilities (N, classes), in the order of `classes_`. ValueError before `fit`, for features where `fit` had images or
+        the reverse, for other features than `fit` had, by number and name, and for a clustering."""
         check_is_fitted(self)
-        if np.ndim(X) == 2 and np.shape(X)[1] != self.n_features_in_:
-            raise ValueError(f"X has {np.shape(X)[1]} features, and fit had {self.n_features_in_}")
+        if (np.ndim(X) == 2) != self.table_:
+            raise ValueError(f"X must be {'features (N,D)' if self.table_ else 'images (N,C,H,W)'}, as in `fit`")
+        if self.table_:
+            validate_data(self, X, reset=False, skip_check_array=True)
         like = getattr(method_module(self.method), "JUDGED_ON", 1) if self.domain is None else self.domain
+        if self.model_.unnamed(like):
+            raise ValueError(f"{self.method} gives clusters, which have no names: use its `fit`, and `predict` of the model")
         return self.model_.predict_proba(as_pictures(X), like).numpy()
 
     def predict(self, X: Any) -> np.ndarray:

@@ -343,8 +343,9 @@ def table_text(
         return write(lines).rstrip("\n")
     picks = set(lines.loc[lines["n"] > 0, "pick"]) or {pick}
     title = f"{table.title} [{preset}, {score or table.score}, {pick if pick in picks else 'last'} step]"
-    remark = "- {}" if form == "markdown" else "% {}"
-    return "\n\n".join((title, write(wide(table, lines)), "\n".join(map(remark.format, notes(table, lines, preset)))))
+    head, remark = ("{}", "- {}") if form == "markdown" else ("% {}", "% {}")
+    told = "\n".join(map(remark.format, notes(table, lines, preset)))
+    return "\n\n".join((head.format(title), write(wide(table, lines)), told))
 
 # %% ../nbs/09_experiments.ipynb #09c00002
 def constants_text(config: Any, only: Iterable[str] = ()) -> str:

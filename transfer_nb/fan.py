@@ -320,15 +320,16 @@ def redrawn(model: Model, task: Task, shift: int = 0) -> dict[str, Tensor]:
     with the logits of a source image (held out, where there are such) whose class is `shift` further, `swapped`. The classes are
     those of the true labels. ValueError for a task without labelled test images. Not for frozen features."""
     test, source = task.test, task.labelled_test or task.labelled
-    if test is None or test.labels is None or source.labels is None:
-        raise ValueError(f"{task.name}: images are found by their class, so a test set with labels is needed")
+    if test is None:
+        raise ValueError(f"{task.name}: images are found by their class, so a test set is needed")
+    assert test.labels is not None and source.labels is not None  # as a task's are
     count, shown_labels, labels = len(source.classes), test.labels, source.labels
     pairs = [(c, (c + shift) % count) for c in range(count)]
     pairs = [(a, b) for a, b in pairs if (shown_labels == a).any() and (labels == b).any()]
     theirs = source.subset([int((labels == b).nonzero()[0]) for _, b in pairs])
     images = task.matched(test.subset([int((shown_labels == a).nonzero()[0]) for a, _ in pairs]).images)
     method: Any = model.method
-    device = next(method.parameters()).device
+    device = training.device_of(method)
     with training.evaluating(method):
         ours, source_s = method.latent(images.to(device), 1), method.latent(task.matched(theirs.images).to(device), 0)
         shown = {k: method.target.decode(ours.domain, x) for k, x in (("drawn", ours.logits), ("swapped", source_s.logits))}
@@ -344,7 +345,7 @@ def arrays(model: Model, task: Task) -> Arrays:
             kept = feature_arrays(seen, task, layer)
             found |= {f"{layer}_{when}": kept["x"], "domain": kept["domain"], "label": kept["label"]}
     method: Any = model.method
-    if task.test is None or task.test.labels is None or method.target.of_features:
+    if task.test is None or method.target.of_features:
         return found
     return found | {f"image_{k}": images.numpy() for k, images in redrawn(model, task).items()}
 

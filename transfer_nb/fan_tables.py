@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import alignment, datasets, domains, fan, networks, scores
+from . import alignment, datasets, domains, fan, figures, networks, scores
 from .domains import Task
 from .experiments import OFFICIAL, SPLIT, Column, Preset, Row, Table, arrays_of
 from .runs import Arrays, Records
@@ -73,6 +73,7 @@ FAN_ROWS = (
     Row("statistics", "… with the target's batch statistics", fan.EARLIER | {"target_lr": 0.0, "target_steps": 500}, ours=True),
     Row("fan_plain", f"{EARLIER}, no batch norm in the encoder", PLAIN, ours=True),
     Row("stage_one_plain", "… its network after stage one", PLAIN, **STAGE_ONE),
+    Row("fan_sum", "… with the sum over pixels in (4)", PLAIN | {"pixels": "sum"}, ours=True),
     Row(
         "source_only_modern",
         "Source only, augmented",
@@ -99,9 +100,10 @@ FAN_TABLE1 = Table(
         "quick": Preset(
             "sample", ("mnist-digits", "digits-mnist"), ("source_only", "fan_plain", "stage_one_plain"),
             SHORT_FAN | {"alignment": {"steps": 1300, "batch_size": 32}}, note=FAN_QUICK, n_evals=3,
+            also=("fan_sum",),
         ),
         "paper": Preset(
-            "full", FAN_DIGITS, tuple(r.id for r in FAN_ROWS if "modern" not in r.id),
+            "full", FAN_DIGITS, tuple(r.id for r in FAN_ROWS if r.id != "fan_sum" and "modern" not in r.id),
             {"alignment": {"steps": 5000, "batch_size": 64}}, note=CHOSEN,
         ),
         "best": Preset("full", FAN_DIGITS[2:4], ("source_only_modern", "modern"), also=("fan", "fan_framed"), note=MODERN),
@@ -221,8 +223,6 @@ def fan_kept(records: Records, column: str, preset: str) -> list[Arrays]:
 
 def fan_embeddings(records: Records, column: str, preset: str) -> list[tuple[str, Any, Any, Any]]:
     "FAN, figure 5: (title, t-SNE (N,2), domains (N,), labels (N,)) for each space, with the paper's perplexity of 35."
-    from transfer_nb import figures
-
     panels = []
     for z in fan_kept(records, column, preset):
         for name, label in SPACES.items():
@@ -242,8 +242,6 @@ TABLES = {t.name: t for t in (FAN_TABLE1, FAN_TABLE2, FAN_TABLE3, FAN_OFFICE)}
 # %% ../nbs/21_fan_results.ipynb #dd414bce
 def fan_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "FAN's figures that can be drawn from the records at a preset: (name, matplotlib figure)."
-    from transfer_nb import figures
-
     for column in FAN_TABLE1.columns_of(preset):
         panels, drawings = fan_embeddings(records, column, preset), fan_drawings(records, column, preset)
         if panels:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from . import domains, metric_transfer, pretext, training
 from .domains import Domain, Task, revealed
-from .metric_transfer import Pseudo, propagate
+from .metric_transfer import Pseudo, propagate, trusted
 from .runs import Run
 from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of
 
@@ -112,10 +112,9 @@ def along_metric(found: Features, e: Episode, config: metric_transfer.Config) ->
 
 def taught(found: Features, e: Episode, pseudo: Pseudo, config: metric_transfer.Config, strength: float = 5000.0) -> Tensor:
     "Classes (ways·queries,) by a classifier that is trained on shots and pseudo-labels, weighted by confidence (10)."
-    kept = ((pseudo.labels >= 0) & (pseudo.confidence >= config.least)).nonzero().flatten()
-    x = torch.cat([found.test[e.shots], found.unlabelled[kept]])
-    labels = torch.cat([e.shot_labels, pseudo.labels[kept]])
-    sure = pseudo.confidence[kept] if config.weighted else torch.ones(len(kept))
+    at, sure = trusted(pseudo, config)
+    x = torch.cat([found.test[e.shots], found.unlabelled[at]])
+    labels = torch.cat([e.shot_labels, pseudo.labels[at]])
     return regression(x, labels, torch.cat([torch.ones(len(e.shots)), sure]), found.test[e.queries], strength)
 
 
@@ -208,8 +207,9 @@ def answers(task: Task, metric: Model, config: Config, seed: int = 0, precision:
 def check(task: Task, config: Config) -> None:
     """ValueError where a class is base and novel, where the novel ones are too few or too small for the episodes, or where there
     are too few images for the neighbours or the eigenvectors."""
-    if task.test is None or task.test.labels is None or set(task.labelled.classes) & set(task.test.classes):
+    if task.test is None or set(task.labelled.classes) & set(task.test.classes):
         raise ValueError(f"{task.name}: few-shot recognition is of new classes: call `split_classes`")
+    assert task.test.labels is not None
     least = int(task.test.labels.bincount(minlength=len(task.test.classes)).min())
     if len(task.test.classes) < config.ways or least <= config.shots:
         asked = f"{config.ways} ways and {config.shots} shots"

@@ -28,7 +28,7 @@ P = ParamSpec("P")
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
            'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve',
            'line_colours', 'cluster_grid', 'pseudo_label_grid', 'principal_components', 'tsne', 'scatter', 'legend',
-           'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'block_start', 'curves', 'end_labels']
+           'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'curves', 'end_labels']
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
@@ -347,21 +347,12 @@ def class_panels(panels: Sequence[tuple[Any, Any, Any]], names: Sequence[str] | 
 
 # %% ../nbs/08_figures.ipynb #a3cea4de
 def with_gaps(values: Sequence[float], gap: float) -> list[float]:
-    "Positions as close as possible to `values`, in the same order, that are at least `gap` apart (blocks share their mean)."
-    order = sorted(range(len(values)), key=lambda i: values[i])
-    blocks: list[list[float]] = []  # [sum of (value - offset), number of values] for each block
-    for i in order:
-        blocks.append([values[i], 1])
-        while len(blocks) > 1 and block_start(blocks[-2], gap) + gap * blocks[-2][1] > block_start(blocks[-1], gap):
-            last = blocks.pop()
-            blocks[-1] = [blocks[-1][0] + last[0], blocks[-1][1] + last[1]]
-    places = [block_start(b, gap) + gap * k for b in blocks for k in range(int(b[1]))]
-    return [places[order.index(i)] for i in range(len(values))]
+    "Positions as close as possible to `values`, in the same order, that are at least `gap` apart: isotonic regression."
+    from scipy.optimize import isotonic_regression
 
-
-def block_start(block: Sequence[float], gap: float) -> float:
-    "Lowest position of a block of values (sum, number) that is centred on their mean."
-    return block[0] / block[1] - gap * (block[1] - 1) / 2
+    order, offsets = np.argsort(values, kind="stable"), gap * np.arange(len(values))
+    places = isotonic_regression(np.asarray(values, float)[order] - offsets).x + offsets
+    return places[order.argsort()].tolist()
 
 # %% ../nbs/08_figures.ipynb #a6323fef
 @styled

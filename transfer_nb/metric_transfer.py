@@ -29,8 +29,8 @@ __all__ = ['PROPAGATIONS', 'CODE', 'LABELS', 'TABLE1', 'TABLE2', 'TABLE6', 'clas
            'nearest_neighbours', 'similarity_graph', 'to_scipy', 'components', 'Pieces', 'pieces', 'normalised',
            'orthogonal', 'leading_eigenpairs', 'Spectrum', 'spectral_embedding', 'spectral_votes', 'spreading_votes',
            'confidence', 'Config', 'Pseudo', 'vote_logits', 'pseudo_labels', 'warn_of_duplicates', 'propagate',
-           'weighted_loss', 'Classifier', 'pseudo_labelled', 'needs', 'check', 'propagated', 'transfer_metric', 'fit',
-           'extra_scores', 'arrays', 'slowly', 'bench']
+           'weighted_loss', 'Classifier', 'trusted', 'pseudo_labelled', 'needs', 'check', 'propagated',
+           'transfer_metric', 'fit', 'extra_scores', 'arrays', 'slowly', 'bench']
 
 # %% ../nbs/30_metric_transfer.ipynb #575e6deb
 def class_means(labels: Tensor, classes: int) -> Tensor:
@@ -256,7 +256,7 @@ class Config(Configuration):
     neighbours: int = constant_of(20, f"k: {CODE}", least=1)
     bandwidth: float = constant_of(0.2, f"of the graph's weights: {CODE}", above=0)
     eigenvectors: int = constant_of(200, "η, section 4; (6) leaves the first one out", least=2)
-    vote_temperature: float = constant_of(0.1, "of (5), nearest neighbours: not given", above=0)
+    vote_temperature: float = constant_of(0.1, "of (5), nearest neighbours: not given; below .012, (5) overflows", least=0.012)
     temperature: float = constant_of(40.0, "τ of (8), section 4 (there called σ)", above=0)
     least: float = constant_of(0.01, "section 3.3: less confident pseudo-labels are dropped", least=0, below=1)
     weighted: bool = constant_of(True, "(10), or all pseudo-labels alike")
@@ -368,15 +368,21 @@ class Classifier(Method):
         return self.head(self.trunk.encode(images))
 
 # %% ../nbs/30_metric_transfer.ipynb #5c8ff422
+def trusted(pseudo: Pseudo, config: Config) -> tuple[Tensor, Tensor]:
+    "Places (n,) of the pseudo-labels that are learned from, at least as confident as `least`, and their weights (n,) in (10)."
+    at = ((pseudo.labels >= 0) & (pseudo.confidence >= config.least)).nonzero().flatten()
+    return at, pseudo.confidence[at] if config.weighted else torch.ones(len(at))
+
+
 def pseudo_labelled(task: Task, pseudo: Pseudo | None, config: Config) -> tuple[Task, Tensor]:
     """`task` with labelled and pseudo-labelled images (of at least the confidence `least`) as labelled domain, and the weights.
     An image without a pseudo-label is not taken, whatever `least` is."""
     few = task.labelled
     images, labels, weights = [task.matched(few.images)], [few.labels], [torch.ones(len(few))]
-    kept = torch.zeros(0) if pseudo is None else ((pseudo.labels >= 0) & (pseudo.confidence >= config.least)).nonzero().flatten()
-    if pseudo is not None and len(kept):
-        images, labels = [*images, task.matched(task.unlabelled.images[kept])], [*labels, pseudo.labels[kept]]
-        weights.append(pseudo.confidence[kept] if config.weighted else torch.ones(len(kept)))
+    at, sure = (torch.zeros(0), torch.zeros(0)) if pseudo is None else trusted(pseudo, config)
+    if pseudo is not None and len(at):
+        images, labels = [*images, task.matched(task.unlabelled.images[at])], [*labels, pseudo.labels[at]]
+        weights.append(sure)
     pool = Domain(few.name, torch.cat(images), torch.cat(labels), few.classes)  # type: ignore[arg-type]
     seen: dict[str, Any] = dict(labelled=pool, unlabelled=pool.without_labels(), hidden_labels=None, labelled_test=None)
     return dataclasses.replace(task, **seen), torch.cat(weights)
@@ -388,7 +394,8 @@ def needs(run: Run) -> dict[str, Run]:
     if not config.transferred and config.propagation == "none":
         return {}
     named = datasets.TASKS[run.task] if isinstance(run.task, str) else None
-    one_set = named is not None and named.labelled == named.unlabelled and not pretext.PRETEXTS[config.metric.pretext].supervised
+    one_set = named is not None and named.labelled == named.unlabelled and not named.known  # of the same classes
+    one_set = one_set and not pretext.PRETEXTS[config.metric.pretext].supervised
     labels = 0 if named is not None and (named.metric or one_set) else run.labels
     return {"metric": dataclasses.replace(run, method="pretext", config=config.metric, labels=labels, n_evals=10)}
 
@@ -443,7 +450,7 @@ def fit(
         return Classifier(seen, config, trunk.to(torch.get_default_device()), weights, pseudo)
 
     config = dataclasses.replace(config, batch_size=min(config.batch_size, len(learned.labelled)))
-    return training.fit(classifier, learned, config, seed, options, evaluator or training.test_accuracy(task))
+    return training.fit(classifier, learned, config, seed, options, evaluator or training.test_accuracy(task), metric)
 
 # %% ../nbs/30_metric_transfer.ipynb #02a7e063
 def extra_scores(model: Model, task: Task) -> dict[str, float]:

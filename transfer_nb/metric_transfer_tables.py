@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import consistency, few_shot, metric_transfer, scores
+from . import consistency, few_shot, figures, metric_transfer, scores
 from .experiments import Column, Preset, Row, Table, arrays_of
 from .runs import Arrays, Records
 
@@ -122,15 +122,13 @@ def pseudo_figures(records: Records, column: str, preset: str) -> dict[str, Any]
     """Figures of the pseudo-labels in a column: `figure3`, their accuracy against confidence; `calibration`, that of (8), of
     the images that have a pseudo-label; and `reliability`, images, by the row that is the last in the table and the first in the
     figures. Nothing without records."""
-    from transfer_nb import figures
-
     curves, bins = {}, {}
     found = dict(reversed(pseudo_kept(records, column, preset).items()))
     for name, z in found.items():
         right = torch.from_numpy(z["label"] == z["truth"])
         accuracy = scores.most_confident(torch.from_numpy(z["confidence"]), right).numpy()
         share = np.linspace(0, 1, 101)[1:]
-        curves[name] = (share, accuracy[(share * len(accuracy)).astype(int) - 1], np.zeros(100))
+        curves[name] = (share, accuracy[np.ceil(share * len(accuracy) - 1e-9).astype(int) - 1], np.zeros(100))
         known = torch.from_numpy(z["label"] >= 0)
         bins[name] = scores.confidence_calibration(torch.from_numpy(z["probability"])[known], right[known])
     if not found:

@@ -9,14 +9,18 @@ import copy
 import dataclasses
 import hashlib
 import importlib.util
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
+from types import CellType
 from typing import Any
 
+import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -25,15 +29,15 @@ from .datasets import offline, write_atomically
 from .domains import Task, matched, nearest
 
 # %% auto #0
-__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'BOTTLENECK',
-           'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means', 'DomainBatchNorm', 'ReverseGradient',
-           'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected', 'mnist_parts', 'svhn_parts',
-           'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet', 'upsampling_decoder',
+__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'LIBRARIES', 'PLAIN',
+           'BOTTLENECK', 'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means', 'DomainBatchNorm',
+           'ReverseGradient', 'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected', 'mnist_parts',
+           'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet', 'upsampling_decoder',
            'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock', 'wide_resnet',
            'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features', 'vgg16', 'alexnet', 'Floats',
            'on_features', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names', 'headless',
-           'torchvision_net', 'timm_net', 'backbone', 'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts',
-           'Describe', 'frozen_features', 'follow']
+           'torchvision_net', 'timm_net', 'backbone', 'of_library', 'code_of', 'tensor_bytes', 'content_text',
+           'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts', 'Describe', 'frozen_features', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -370,7 +374,7 @@ class Floats(nn.Module):
             return x
         if x.dtype != torch.uint8 or x.shape[1] != 1 or x.shape[3] != 4:
             raise ValueError(
-                f"network='features' reads features as bytes, uint8 (N,1,D,4), and with view='none'; not {tuple(x.shape)}"
+                f"features are read as bytes, uint8 (N,1,D,4), unchanged (view='none'); not {x.dtype} {tuple(x.shape)}"
             )
         return x.flatten(1).contiguous().view(torch.float32)
 
@@ -481,7 +485,8 @@ def headless(net: nn.Module, name: str) -> nn.Module:
 
 
 def torchvision_net(name: str, pretrained: bool) -> tuple[nn.Module, Any, Any]:
-    "A classifier of torchvision, and the mean and deviation that its weights want."
+    """A classifier of torchvision, and the mean and deviation that its weights want. FileNotFoundError where they would have to
+    be downloaded, and TRANSFER_NB_OFFLINE is set."""
     weights = torchvision.models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     if pretrained and offline() and not file.exists():
@@ -491,7 +496,8 @@ def torchvision_net(name: str, pretrained: bool) -> tuple[nn.Module, Any, Any]:
 
 
 def timm_net(name: str, pretrained: bool) -> tuple[nn.Module, Any, Any]:
-    "A classifier of timm, and the mean and deviation that its weights want. ImportError without timm."
+    """A classifier of timm, and the mean and deviation that its weights want. ImportError without timm, FileNotFoundError where
+    weights would have to be downloaded, and TRANSFER_NB_OFFLINE is set."""
     timm = timm_library()
     if timm is None:
         raise ImportError("timm is not installed")
@@ -527,18 +533,78 @@ def backbone(name: str, pretrained: bool = True, lr: float = 1.0) -> Backbone:
     return Backbone(headless(net, name), mean, std, lr, still=pretrained)
 
 # %% ../nbs/02_networks.ipynb #02b00008
-def digest_of(module: nn.Module) -> str:
-    "Sixteen hexadecimal digits of a hash of a module's structure, plain attributes and weights."
-    found = hashlib.sha256(repr(module).encode())
+LIBRARIES = ("torch", "torchvision", "timm", "transfer_nb")
+
+
+def of_library(value: Any) -> bool:
+    "Whether a function or a class is of one of `LIBRARIES`."
+    return str(value.__module__).partition(".")[0] in LIBRARIES
+
+
+def code_of(value: Any) -> str:
+    """The source of a function of one's own, or of the methods of a class, with its plain attributes; the name of a library's, or
+    where there is no source."""
+    if isinstance(value, type) and not of_library(value):  # of a class in a notebook there is no source, but of its methods
+        own = [vars(kind) for kind in value.__mro__[:-1] if not of_library(kind)]
+        inside = [v for found in own for k, v in found.items() if inspect.isfunction(v) or type(v) in PLAIN and k[:2] != "__"]
+        return "".join(code_of(v) if inspect.isfunction(v) else repr(v) for v in inside)
+    try:
+        return f"{value.__module__}.{value.__qualname__}" if of_library(value) else inspect.getsource(value)
+    except (AttributeError, OSError, TypeError):
+        return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+PLAIN = {str, int, float, bool, tuple, type(None), torch.dtype, torch.device}
+
+
+def tensor_bytes(value: Tensor) -> bytes:
+    "The bytes of a tensor."
+    return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+# %% ../nbs/02_networks.ipynb #02d00004
+def content_text(value: Any, above: tuple[Any, ...] = ()) -> str:
+    """What a value says, as text, the same in every process: plain values, arrays, functions with what they enclose, modules,
+    lists and dicts of them, and other objects by their attributes. Within one that is `above`, nothing."""
+    inner = lambda v: content_text(v, (*above, value))
+    if any(value is a for a in above):
+        return ""
+    if isinstance(value, Tensor | np.ndarray):
+        data = tensor_bytes(value) if isinstance(value, Tensor) else value.tobytes()
+        return f"{tuple(value.shape)} {value.dtype} {hashlib.sha256(data).hexdigest()}"
+    if isinstance(value, Mapping):
+        return str({str(k): inner(v) for k, v in value.items()})
+    if isinstance(value, list | tuple | set | frozenset):
+        return str([inner(v) for v in (value if isinstance(value, list | tuple) else sorted(value, key=repr))])
+    if isinstance(value, partial):
+        return inner([value.func, value.args, value.keywords])
+    if isinstance(value, nn.Module):
+        return digest_of(value, above)
+    if inspect.isfunction(value):
+        kept = [c.cell_contents for c in value.__closure__ or () if c != CellType()] if not of_library(value) else []
+        return code_of(value) + inner([kept, value.__defaults__])
+    if type(value) in PLAIN or isinstance(value, Enum):
+        return repr(value)
+    if isinstance(value, type) or inspect.isbuiltin(value):
+        return code_of(value)
+    return code_of(type(value)) + ("" if of_library(type(value)) else inner(getattr(value, "__dict__", {})))
+
+
+def digest_of(module: nn.Module, above: tuple[Any, ...] = ()) -> str:
+    """Sixteen hexadecimal digits of a hash of a module's structure, attributes and weights, and of the source of classes of one's
+    own."""
+    found, everywhere = hashlib.sha256(repr(module).encode()), vars(nn.Module())
     for name, part in module.named_modules():
-        plain = {k: v for k, v in sorted(vars(part).items()) if isinstance(v, str | int | float | tuple | None)}
-        plain = {k: v for k, v in plain.items() if not k.startswith("_") and k != "training"}
-        found.update(f"{name}{plain}".encode())
+        known, attributes = of_library(type(part)), {k: v for k, v in sorted(vars(part).items()) if k not in everywhere}
+        if known:  # a trained method has some that are made anew in each process
+            attributes = {k: v for k, v in attributes.items() if type(v) in PLAIN or inspect.isroutine(v)}
+        hooks = [*part._forward_pre_hooks.values(), *part._forward_hooks.values()]
+        code = "" if known else code_of(type(part))
+        found.update(f"{name}{content_text([attributes, *hooks], (*above, module, part))}{code}".encode())
     for name, value in module.state_dict().items():
-        found.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        found.update(name.encode() + tensor_bytes(value))
     return found.hexdigest()[:16]
 
-
+# %% ../nbs/02_networks.ipynb #02d00002
 def own(module: nn.Module) -> str:
     "The name under which a module of one's own, from floats (N,C,H,W) to (N,D), is known to `encoder` in this process."
     name = f"own-{type(module).__name__}-{digest_of(module)[:8]}"
@@ -632,7 +698,7 @@ def frozen_features(
     """The task with the features that a frozen `network` (a name, or a module) makes of its images, (1,D,4): see `Floats`, and
     `Describe` for `cache`. `device` None: a GPU where there is one. Raises what `encoder` raises."""
     name = own(network) if isinstance(network, nn.Module) else network
-    with torch.random.fork_rng(enabled=True):  # without weights to start from: the same random ones, whenever it is called
+    with torch.random.fork_rng():  # without weights to start from: the same random ones, whenever it is called
         torch.manual_seed(0)
         layers, width = encoder(name, task.shape, pretrained)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")

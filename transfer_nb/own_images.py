@@ -22,12 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import domains, fan, networks, runs
+from . import domains, fan, figures, networks, runs
 from .datasets import write_atomically
 from .domains import Task, image_files, look_up, make_task
 from .runs import SELECTOR, VALIDATOR, TaskEvaluator, method_module
 from .scores import ROWS
-from .training import Model, Options, load_model, overridden, pick_device, test_accuracy
+from .training import Model, Options, load_model, named_constants, overridden, pick_device, test_accuracy
+from .training import without_weights
 
 # %% auto #0
 __all__ = ['RECIPES', 'WRITTEN', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all',
@@ -91,20 +92,13 @@ def configuration(name: str, plan: Plan, counts: tuple[int, int] = (10**6, 10**6
 # %% ../nbs/70_own_images.ipynb #70000024
 def read_folders(labelled: str | Path, unlabelled: str | Path, test: str | Path | None, side: int) -> Task:
     """A task of photographs, (3, `side`, `side`). Without a `test` folder, class folders of the unlabelled images, if there are
-    any, are what the harness judges by. Warns of folders with other names. ValueError and FileNotFoundError say what is wrong."""
+    any, are what the harness judges by. ValueError and FileNotFoundError say what is wrong."""
     task = make_task(labelled, unlabelled, test, name="photographs", shape=(3, side, side))
     if len(task.labelled.classes) < 2:
         raise ValueError(f"{labelled} has one class only, {task.labelled.classes[0]!r}: there is nothing to tell apart")
     if len(task.unlabelled) < ROWS:
         raise ValueError(
             f"{unlabelled} has {len(task.unlabelled)} photographs, too few to compare methods by: give at least {ROWS}"
-        )
-    inner = {p.name for p in Path(unlabelled).iterdir() if p.is_dir() and not p.name.startswith(".")}
-    if other := sorted(inner - set(task.labelled.classes)):
-        warnings.warn(
-            f"{unlabelled} has sub-folders that are no class of {labelled}: {', '.join(other[:5])}. Their names are not used, and"
-            " each photograph will be given one of the known classes, whatever it shows",
-            stacklevel=2,
         )
     return domains.with_test(task)
 
@@ -138,9 +132,9 @@ def train_all(
     every = [(name, seed) for seed in range(plan.seeds) for name in plan.method]
     for k, (name, seed) in enumerate(every, 1):
         path, checkpoint = (out / "models" / f"{name}-{seed}.{end}" for end in ("pt", "checkpoint"))
+        module, config = configuration(name, plan, (len(task.labelled), len(task.unlabelled)))
         there = path.exists()
         if not there:
-            module, config = configuration(name, plan, (len(task.labelled), len(task.unlabelled)))
             options = Options(device, n_evals=4, checkpoint=checkpoint, progress=sys.stderr.isatty())
             module.fit(task, config, seed, options, evaluator).save(path)
             checkpoint.unlink(missing_ok=True)
@@ -148,6 +142,9 @@ def train_all(
             found[name, seed] = load_model(path, device=device)
         except ValueError as error:
             raise ValueError(f"{error}. Delete it, and it is trained again") from error
+        said, asked = (without_weights(named_constants(c)) for c in (found[name, seed].method.config, config))
+        if said != asked:
+            raise ValueError(f"{path} was trained with other constants, by another version. Delete it, and it is trained again")
         say(f"[{k}/{len(every)}] {RECIPES[name][0]}, seed {seed}: {'read' if there else 'trained'}")
     if rest := len([*(out / "models").glob("*.pt")]) - len(found):
         say(f"{rest} more models of this folder are not compared; name their methods and seeds to have them in the comparison")
@@ -208,8 +205,6 @@ def choose(table: Any) -> Choice:
 # %% ../nbs/70_own_images.ipynb #70000031
 def feature_map(task: Task, before: Callable[[Tensor, int], Tensor], model: Model, title: str, most: int = 500) -> Any:
     "t-SNE of both domains before (features of matched images and a domain) and after the training; None for too few images."
-    from transfer_nb import figures
-
     pair = [runs.some(d, most) for d in (task.labelled, task.unlabelled)]
     ids = np.concatenate([np.full(len(d), i) for i, d in enumerate(pair)])
     perplexity = min(30.0, (len(ids) - 1) // 3)
@@ -223,8 +218,6 @@ def feature_map(task: Task, before: Callable[[Tensor, int], Tensor], model: Mode
 
 def extremes(images: Tensor, probability: Tensor, names: Sequence[str], truth: Tensor | None, each: int = 6) -> Any:
     "For each predicted class the `each` surest and the `each` least sure of images (N,C,H,W), given probabilities (N, classes)."
-    from transfer_nb import figures
-
     sure, predicted = probability.max(1)
     ranked = [m[sure[m].argsort(descending=True)] for c in range(len(names)) if len(m := torch.nonzero(predicted == c).flatten())]
     shown = torch.cat([torch.cat([m[:each], m[each:][-each:]]) for m in ranked])
@@ -272,11 +265,12 @@ def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choi
     means = table.drop(columns="seed").groupby("method", sort=False).mean()
     means.index = [RECIPES[m][0] for m in means.index]
     means.columns = [name.replace("_", " ") for name in means.columns]
+    names = tuple(c.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for c in model.classes)  # as they can be shown
     counts = probability.argmax(1).bincount(minlength=len(model.classes)).tolist()
     truth = photos.hidden_labels
     before = backbone_features(photos, task, plan)
     embedding = feature_map(task, before, model, RECIPES[choice.method][0])
-    named = ", ".join(f"{n} {name}" for name, n in zip(model.classes, counts))
+    named = ", ".join(f"{n} {name}" for name, n in zip(names, counts))
     judged = "" if "accuracy" not in means else (
         f" Of the test images it names {means['accuracy'][RECIPES[choice.method][0]]:.1%} rightly (mean over seeds)."
     )  # fmt: skip
@@ -291,15 +285,18 @@ def describe_page(photos: Task, task: Task, plan: Plan, table: Any, choice: Choi
             " accuracy need no label of the unlabelled photographs; higher is better.")),
         ("Features, before and after", picture(embedding) if embedding else paragraph("Too few images for a map.")),
         ("The surest six and the least sure six of each class",
-         picture(extremes(photos.unlabelled.images, probability, model.classes, truth)) + paragraph(
+         picture(extremes(photos.unlabelled.images, probability, names, truth)) + paragraph(
              "The number is the probability." + " A frame marks a mistake." * (truth is not None))),
     ])  # fmt: skip
 
 # %% ../nbs/70_own_images.ipynb #70d00001
-def named(files: Sequence[str], probability: Tensor, classes: Sequence[str]) -> Any:
-    "A frame, a line for each file: `file`, `class`, and its `probability`, given those of all classes (N, classes)."
+def named(files: Sequence[str], probability: Tensor, classes: Sequence[str], several: bool = False) -> Any:
+    """A frame, a line for each file: `file`, `class`, and its `probability`, given those of all classes (N, classes). Where an
+    image may show `several` classes: `file`, and a column of probabilities for each class."""
     import pandas as pd
 
+    if several:
+        return pd.DataFrame({"file": files} | {c: p.round(4) for c, p in zip(classes, probability.numpy().T)})
     sure, ids = probability.max(1)
     return pd.DataFrame({"file": files, "class": [classes[i] for i in ids.tolist()], "probability": sure.numpy().round(4)})
 
@@ -344,9 +341,9 @@ def adapt(
     predictions = named(files, probability, model.classes)
     write_atomically(folder / "predictions.csv", lambda p: predictions.to_csv(p, index=False, errors="surrogateescape"))
     write_atomically(folder / "methods.csv", lambda p: table.to_csv(p, index=False))
+    model.save(folder / "model.pt")
     text = describe_page(photos, task, plan, table, choice, model, probability)
     write_atomically(folder / "index.html", lambda p: p.write_text(text, encoding="utf-8"))
-    model.save(folder / "model.pt")
     for name, accuracy in table.groupby("method", sort=False)["accuracy"].mean().items() if "accuracy" in table else ():
         say(f"{RECIPES[name][0]}: accuracy {accuracy:.3f} on the test images, mean over seeds")
     say(f"{choice}.")

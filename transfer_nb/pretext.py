@@ -84,8 +84,8 @@ class Pretext(Method):
 
     def of_all(self, call: Callable[[Tensor], Tensor], seen: Task, domain: Domain) -> Tensor:
         "What `call` makes of all images of a domain, in evaluation mode and without gradients."
-        device = next(self.parameters()).device
-        with training.evaluating(self), torch.no_grad():
+        device = training.device_of(self)
+        with training.evaluating(self):
             return torch.cat([call(seen.matched(part.to(device))) for part in domain.images.split(500)])
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -471,7 +471,7 @@ class NeighbourEvaluator:
 
     def __call__(self, method: Method, step: int) -> dict[str, float]:
         task, test = self.task, self.task.test
-        if test is None or test.labels is None or task.hidden_labels is None:
+        if test is None or task.hidden_labels is None:
             return {}
         known = domains.revealed(task)
         test = domains.by_name(test, tuple(dict.fromkeys((*known.classes, *test.classes))))  # a class that is not known is missed

@@ -13,14 +13,15 @@ import functools
 import hashlib
 import importlib.util
 import inspect
-
 import json
 import math
 import os
+import re
 import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
@@ -34,7 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from . import datasets, domains, networks, scores, training
@@ -42,14 +43,15 @@ from .domains import Domain, Task, nearest
 from .training import Evaluator, History, Method, Model, Options, configured
 
 # %% auto #0
-__all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'PARENTS', 'ENGINES',
-           'is_method', 'methods', 'full_name', 'imported', 'method_module', 'version_of', 'source_digest',
-           'find_variant', 'varied', 'digest', 'content', 'Run', 'some', 'clustering', 'multilabel', 'no_scores',
-           'TaskEvaluator', 'picked', 'descriptors', 'final_scores', 'feature_arrays', 'plain', 'whole_lines',
-           'read_records', 'append_line', 'Records', 'check_writable', 'save_arrays', 'run_of', 'frame', 'trained',
-           'measured_scores', 'perform', 'Settings', 'Outcome', 'work', 'connect', 'own_networks', 'leave_orphaned',
-           'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
-           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
+__all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'PARENTS', 'REGISTRIES',
+           'ENGINES', 'is_method', 'methods', 'full_name', 'imported', 'method_module', 'version_of', 'source_digest',
+           'find_variant', 'varied', 'digest', 'entries_digest', 'content', 'Run', 'some', 'clustering', 'multilabel',
+           'no_scores', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores', 'feature_arrays', 'plain',
+           'whole_lines', 'read_records', 'append_line', 'Records', 'check_writable', 'save_arrays', 'run_of', 'frame',
+           'trained', 'measured_scores', 'checked_score', 'perform', 'Settings', 'Outcome', 'work', 'connect',
+           'own_parts', 'leave_orphaned', 'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan',
+           'Schedule', 'Progress', 'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out',
+           'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -100,9 +102,9 @@ def version_of(module: ModuleType, variant: str = "") -> int | str:
     """The version of a method's recipe; of a method or a variant outside of this package a digest of its source, too, which
     changes more often."""
     version = getattr(module, "VERSION", 1)
-    place = full_name(variant.partition("(")[0].rpartition(".")[0])
-    asked = dict.fromkeys((module, place and imported(place)))
-    own = [m for m in asked if m and not m.__name__.startswith(f"{PACKAGE}.")]
+    places = filter(None, map(full_name, re.findall(r"[^\W\d][\w.]*(?=\.[^\W\d])", variant)))  # a variant may name another
+    asked = dict.fromkeys((module, *map(imported, places)))
+    own = [m for m in asked if not m.__name__.startswith(f"{PACKAGE}.")]
     return ", source ".join([str(version), *map(source_digest, own)]) if own else version
 
 
@@ -160,6 +162,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def entries_digest(task: str) -> str:
+    "A hash of the entries of one's own that a task of the registry rests on; empty for a task of this package."
+    told = ("about", "title", "origin", "licence")  # what changes no image
+    own = [{k: networks.content_text(v) for k, v in vars(e).items() if k not in told} for e in datasets.own_entries(task)]
+    return digest(own) if own else ""
+
+
 def content(task: Task) -> str:
     "A hash of all of a task's data, by value: what a method sees (`domains.content`), and what it is judged by."
     d = task.test
@@ -171,8 +180,9 @@ def content(task: Task) -> str:
 @dataclass(frozen=True)
 class Run:
     """A method (the name of a module), its configuration, a task, a seed. `task`: a name of the registry, with its `size`, or a
-    task of one's own. `labels`: how many labelled images of the target there are, drawn anew for each seed; 0: as the task has
-    it. ValueError for a method that does not exist, or a configuration of another one."""
+    task of one's own. (Of an own entry of the registry the key has the entry, and not the images.) `labels`: how many labelled
+    images of the target there are, drawn anew for each seed; 0: as the task has it. ValueError for a method that does not exist,
+    or a configuration of another one."""
 
     method: str
     config: Any
@@ -191,6 +201,8 @@ class Run:
             object.__setattr__(self, "variant", self.variant and ast.unparse(ast.parse(self.variant, mode="eval")))
         for name in ("labels", "seed", "n_evals"):
             object.__setattr__(self, name, int(getattr(self, name)))  # numpy's numbers would give another key
+        if self.precision not in set(training.PRECISIONS) - {"auto"}:  # one key for one result
+            raise ValueError(f"precision={self.precision!r} must be float32 or bfloat16")
         wanted = method_module(self.method).Config
         if type(self.config) is not wanted:
             raise ValueError(f"{self.method} takes a {wanted.__module__}.Config, not {type(self.config).__module__}'s")
@@ -210,12 +222,13 @@ class Run:
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
         "All that the result depends on, as plain values."
-        named = isinstance(self.task, str)
-        task = self.task if isinstance(self.task, str) else self.task.name
+        if isinstance(self.task, str):
+            task, size, data = self.task, self.size, entries_digest(self.task)
+        else:
+            task, size, data = self.task.name, "own", content(self.task)
         return dict(
             method=self.method, version=version_of(self.module, self.variant), config=training.named_constants(self.config),
-            task=task, size=self.size if named else "own", labels=self.labels, variant=self.variant,
-            data="" if isinstance(self.task, str) else content(self.task), seed=self.seed, precision=self.precision,
+            task=task, size=size, labels=self.labels, variant=self.variant, data=data, seed=self.seed, precision=self.precision,
             n_evals=self.n_evals, needs={name: need.key for name, need in self.needs.items()},
         )  # fmt: skip
 
@@ -320,10 +333,11 @@ SELECTOR = VALIDATOR + "information_maximisation"  # chooses the step
 
 
 def picked(history: History, score: str = "accuracy") -> tuple[float, float, float]:
-    "A score at the last step, at the step that `SELECTOR` chooses (the last, where it was not evaluated), and at the best step."
-    values = history.column(score)
+    """A score at the last step, at the step that `SELECTOR` chooses (the last, where it was not evaluated), and at the best step;
+    NaN where the score was not evaluated."""
+    values = [row.get(score, math.nan) for row in history.rows]
     chosen = scores.best_step([row.get(SELECTOR, 0.0) for row in history.rows])
-    return values[-1], values[chosen], max(values)
+    return values[-1], values[chosen], max((v for v in values if not math.isnan(v)), default=math.nan)
 
 # %% ../nbs/07_runs.ipynb #68c5bfed
 Arrays = dict[str, np.ndarray]  # by name
@@ -353,14 +367,14 @@ def feature_arrays(model: Model, task: Task, layer: str = "features", most: int 
     """`x` float16 (N,D), or float32 where a value is too large, `domain` (0 source, 1 target) and `label`, both (N,): of at most
     `most` images of each domain, held-out ones where there are any. Of more than 50
     features, the 50 principal components (a t-SNE sees no difference); fewer are kept as they are."""
-    pair = (task.labelled_test or task.labelled, task.test)
-    chosen = [some(d, most) for d in pair if d is not None]
-    x = torch.cat([model.features(c.images, d, layer=layer) for d, c in enumerate(chosen)]).double()
+    pair = ((task.labelled_test or task.labelled, 0), (task.test, task.test_domain))
+    chosen = [(some(d, most), like) for d, like in pair if d is not None]
+    x = torch.cat([model.features(c.images, like, layer=layer) for c, like in chosen]).double()
     if x.shape[1] > 50:
         x = x - x.mean(0)
         x = x @ torch.linalg.eigh(x.T @ x).eigenvectors.flip(1)[:, :50]
-    labels = torch.cat([c.labels for c in chosen if c.labels is not None])
-    which = torch.cat([torch.full((len(c),), d) for d, c in enumerate(chosen)])
+    labels = torch.cat([c.labels for c, _ in chosen if c.labels is not None])
+    which = torch.cat([torch.full((len(c),), like) for c, like in chosen])
     compact = np.float16 if x.abs().max() < np.finfo(np.float16).max else np.float32
     return {"domain": which.numpy().astype(np.uint8), "label": labels.numpy(), "x": x.numpy().astype(compact)}
 
@@ -440,7 +454,14 @@ class Records:
             stamp = path.stat().st_mtime_ns, path.stat().st_size
             if self.seen.get(path, (None,))[0] != stamp:
                 self.seen[path] = stamp, read_records(path)
-        return {key: record for _, records in self.seen.values() for key, record in records.items()}
+        found: dict[str, dict[str, Any]] = {}
+        for path, (_, records) in self.seen.items():
+            if other := [k for k in found.keys() & records.keys() if found[k]["scores"] != records[k]["scores"]]:
+                warnings.warn(
+                    f"{path} has other scores than a file before it, of {len(other)} runs: {other[0]}, ...", stacklevel=2
+                )
+            found |= records
+        return found
 
     def array_path(self, key: str) -> Path:
         "Where a run leaves its arrays."
@@ -486,7 +507,7 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
 # %% ../nbs/07_runs.ipynb #1c25e488
 def run_of(record: Mapping[str, Any]) -> Run:
     "The run that a record is of; ValueError where it was made with data of one's own, which a record does not hold."
-    if record["data"]:
+    if record["size"] == "own":
         raise ValueError(f"{record['key']} is of data that is not in the record ({record['task']}): give the task itself")
     config = configured(method_module(record["method"]).Config, record["config"])
     fields = ("method", "task", "size", "labels", "variant", "seed", "precision", "n_evals")
@@ -519,12 +540,22 @@ def trained(
 
 
 def measured_scores(run: Run, model: Model, task: Task) -> dict[str, Any]:
-    "All numbers that a run records: three picks of what was evaluated, and what is computed once, at the end."
+    """All numbers that a run records: three picks of what was evaluated (but for names with `loss` in them), and what is computed
+    once, at the end. ValueError where a method's `extra_scores` are no numbers (or three picks of one)."""
     named = lambda row: [k for k in row if not k.startswith((VALIDATOR, training.WARNING)) and k != "step" and "loss" not in k]
     found: dict[str, Any] = {name: picked(model.history, name) for name in named(model.history.rows[-1])}
     if not hasattr(run.module, "evaluator"):
         found |= final_scores(model, task)
-    return found | (run.module.extra_scores(model, task) if hasattr(run.module, "extra_scores") else {})
+    extra = run.module.extra_scores(model, task) if hasattr(run.module, "extra_scores") else {}
+    return found | {name: checked_score(name, value) for name, value in extra.items()}
+
+
+def checked_score(name: str, value: Any) -> Any:
+    "A score, or its three picks, as plain numbers; ValueError for anything else."
+    numbers = [training.plain_number(v) for v in (value if isinstance(value, list | tuple) else [value])]
+    if len(numbers) not in (1, len(PICKS)) or not all(isinstance(v, float | int) for v in numbers):
+        raise ValueError(f"the score {name!r} must be a number, or three ({', '.join(PICKS)}), not {value!r}")
+    return tuple(numbers) if len(numbers) == len(PICKS) else numbers[0]
 
 
 def perform(
@@ -575,8 +606,10 @@ class Outcome(NamedTuple):
     busy: bool = False
 
 
-def work(run: Run, settings: Settings, report: Any = None) -> Outcome:
-    "What a worker does: make one run, unless another command is making it, or has made it."
+def work(run: Run, settings: Settings, own: Mapping[str, Mapping[str, Any]], report: Any = None) -> Outcome:
+    "What a worker does, given `own_parts`: make one run, unless another command is making it, or has made it."
+    for name, found in own.items():
+        REGISTRIES[name].update(found)
     records = Records(settings.out)
     lock = records.checkpoint(run.key).with_suffix(".lock")
     try:
@@ -602,14 +635,28 @@ def connect(messages: Any) -> None:
     PARENTS.append(os.getppid())
 
 
-def own_networks(run: Run) -> dict[str, nn.Module]:
-    "The modules of a user's own that a run names. ValueError where a worker process could not import them."
-    found = {v: networks.OWN[v] for v in training.config_values(run.config).values() if isinstance(v, str) and v in networks.OWN}
-    for module in (m for net in found.values() for m in net.modules()):
-        if type(module).__module__ == "__main__":
+REGISTRIES: dict[str, dict[str, Any]] = {
+    "networks": networks.OWN, "tasks": datasets.TASKS, "domains": datasets.DOMAINS, "validators": scores.VALIDATORS
+}  # fmt: skip
+
+
+def own_parts(run: Run) -> dict[str, dict[str, Any]]:
+    """What of a user's own a run rests on, by registry: networks, entries of tasks and domains, validators. ValueError where a
+    worker process could not import it."""
+    entries = datasets.own_entries(run.task) if isinstance(run.task, str) else []
+    found: dict[str, dict[str, Any]] = {
+        "networks": {v: networks.OWN[v] for v in map(str, training.config_values(run.config).values()) if v in networks.OWN},
+        "tasks": {e.name: e for e in entries if isinstance(e, datasets.TaskSpec)},
+        "domains": {e.name: e for e in entries if isinstance(e, datasets.DomainSpec)},
+        "validators": {k: f for k, f in scores.VALIDATORS.items() if not networks.of_library(f)},
+    }
+    layers = [type(m) for net in found["networks"].values() for m in net.modules()]
+    functions = [v for e in entries for v in vars(e).values() if callable(v)]
+    for part in (*layers, *functions, *found["validators"].values()):
+        if part.__module__ == "__main__":
             raise ValueError(
-                f"{run.title}: {type(module).__name__} is defined in a notebook or a script, where worker processes cannot import"
-                " it: put its class into a file of its own, or call the method's `fit`"
+                f"{run.title}: {part.__name__} is defined in a notebook or a script, where worker processes cannot import"
+                " it: put it into a file of its own, or call the method's `fit`"
             )
     return found
 
@@ -620,9 +667,8 @@ def leave_orphaned() -> None:
         os._exit(1)
 
 
-def work_and_report(run: Run, settings: Settings, own: Mapping[str, nn.Module]) -> Outcome:
+def work_and_report(run: Run, settings: Settings, own: Mapping[str, Mapping[str, Any]]) -> Outcome:
     "`work`, with messages (key, steps done, last evaluation) to the parent. It ends when the parent has ended."
-    networks.OWN.update(own)
     leave_orphaned()
 
     def report(done: int, row: Mapping[str, float]) -> None:
@@ -631,7 +677,7 @@ def work_and_report(run: Run, settings: Settings, own: Mapping[str, nn.Module]) 
             messages.put((run.key, done, training.summary(row)))
 
     try:
-        return work(run, settings, report)
+        return work(run, settings, own, report)
     except KeyboardInterrupt:
         os._exit(130)  # the run is saved; the pool would hand this process the next one
 
@@ -659,7 +705,7 @@ class LocalEngine:
     def submit(self, run: Run, keep: bool = False) -> None:
         "Hand a run to the pool; `keep`: it is to leave its model."
         settings = dataclasses.replace(self.settings, keep=keep)
-        self.running[self.pool.submit(work_and_report, run, settings, own_networks(run))] = run, keep
+        self.running[self.pool.submit(work_and_report, run, settings, own_parts(run))] = run, keep
 
     def wait(self) -> Iterator[tuple[Run, Outcome]]:
         "The runs that are done, after a fraction of a second at most."
@@ -710,7 +756,7 @@ class RayEngine:
 
     def submit(self, run: Run, keep: bool = False) -> None:
         "Hand a run to the cluster, which makes it again if its worker dies; `keep`: it is to leave its model."
-        self.running[self.work.remote(run, dataclasses.replace(self.settings, keep=keep))] = run
+        self.running[self.work.remote(run, dataclasses.replace(self.settings, keep=keep), own_parts(run))] = run
 
     def wait(self) -> Iterator[tuple[Run, Outcome]]:
         "The runs that are done, after a fraction of a second at most."
@@ -831,7 +877,7 @@ def check_tasks(runs: Iterable[Run], data: Any = None) -> None:
     `check(task, config)` look at theirs, before anything is made that they need. Raises what these raise."""
     todo = list(runs)
     for run in todo:
-        own_networks(run)
+        own_parts(run)
     for given, size in {(r.task, r.size): None for r in todo}:
         task, few = datasets.task(given, size, data) if isinstance(given, str) else given, -1
         for run in sorted((r for r in todo if (r.task, r.size) == (given, size)), key=lambda r: r.labels):

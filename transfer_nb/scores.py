@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['L2_CHOICES', 'KNOWN', 'Validator', 'VALIDATORS', 'ROWS', 'accuracy', 'confusion', 'per_class_accuracy', 'linear_svm',
+__all__ = ['L2_CHOICES', 'ROWS', 'KNOWN', 'Validator', 'VALIDATORS', 'accuracy', 'confusion', 'per_class_accuracy', 'linear_svm',
            'svm_accuracy', 'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi', 'most_confident',
            'average_precision', 'mean_average_precision', 'Calibration', 'calibration', 'confidence_calibration',
            'fit_logistic', 'Probe', 'log_losses', 'excess', 'domain_probe', 'balanced_error', 'proxy_a_distance',
@@ -52,7 +52,7 @@ def accuracy(predicted: Tensor, labels: Tensor) -> float:
 # %% ../nbs/06_scores.ipynb #1af1cf1c
 def confusion(predicted: Tensor, labels: Tensor, rows: int | None = None, columns: int | None = None) -> Tensor:
     """Counts (rows, columns): entry [p, c] is the number of images with prediction p and label c. Sizes default to the
-    largest id + 1."""
+    largest id + 1. ValueError for an id outside of the sizes."""
     predicted, labels = _pair(predicted, labels)
     rows, columns = rows or int(predicted.max()) + 1, columns or int(labels.max()) + 1
     if int(predicted.max()) >= rows or int(labels.max()) >= columns:
@@ -85,7 +85,7 @@ def svm_accuracy(svm: Any, features: Tensor, labels: Tensor) -> float:
 # %% ../nbs/06_scores.ipynb #b9613123
 def gap_covered(score: float, lower: float, upper: float) -> float:
     """How much of the gap between `lower` (source only) and `upper` (train on target) is covered; DANN Table 1, the
-    brackets. May be < 0 or > 1."""
+    brackets. May be < 0 or > 1. ValueError where the two are equal."""
     if upper == lower:
         raise ValueError(f"there is no gap between the lower and the upper bound: both are {lower}")
     return (score - lower) / (upper - lower)
@@ -122,7 +122,8 @@ def nmi(predicted: Tensor, labels: Tensor) -> float:
 
 # %% ../nbs/06_scores.ipynb #2d1d0e10
 def most_confident(confidence: Tensor, right: Tensor) -> Tensor:
-    "Accuracy (N,) of the 1, 2, ..., N answers of greatest `confidence` (N,), of which `right` (N,) are right."
+    """The accuracy-coverage curve (N,) of selective prediction: the accuracy of the 1, 2, ..., N answers of greatest `confidence`
+    (N,), of which `right` (N,) are right."""
     ranked = right[confidence.argsort(descending=True, stable=True)].double()
     return ranked.cumsum(0) / torch.arange(1, len(ranked) + 1, device=ranked.device)
 
@@ -167,7 +168,7 @@ class Calibration:
 
 def calibration(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Calibration:
     """Accuracy beside confidence in equal bins (lo, hi] of the largest of `probabilities` (N,C), and the ECE (Guo et al.
-    2017, eq. 3)."""
+    2017, eq. 3). ValueError for rows that do not sum to 1."""
     sums_to_one = bool(((probabilities.sum(1) - 1).abs() <= 1e-3).all())  # NaN does not, either
     if not sums_to_one or bool((probabilities < 0).any()):
         raise ValueError("probabilities must be non-negative and sum to 1 in each row; give a softmax of the logits")
@@ -257,6 +258,9 @@ def domain_probe(first: Tensor, second: Tensor, choices: Sequence[float] = L2_CH
     return fit(first, second, choices[max(i for i, (gap, error) in enumerate(above) if i == least or gap < slack * error)])
 
 # %% ../nbs/06_scores.ipynb #db5fc454
+ROWS = 12  # fewer images say nothing
+
+
 def balanced_error(first: Tensor, second: Tensor) -> float:
     "Error of a domain classifier with log-odds (N,), (M,) of the second domain: the mean of the two domains' error rates."
     return float((first > 0).double().mean() + (second <= 0).double().mean()) / 2
@@ -268,8 +272,8 @@ def proxy_a_distance(features_a: Tensor, features_b: Tensor, seed: int = 0, most
     other half measure its error. NaN if a feature is not finite. ValueError for fewer than 12 rows."""
 
     def halves(features: Tensor) -> tuple[Tensor, Tensor]:
-        if len(features) < 12:
-            raise ValueError(f"the proxy A-distance needs at least 12 rows of each domain, not {len(features)}")
+        if len(features) < ROWS:
+            raise ValueError(f"the proxy A-distance needs at least {ROWS} rows of each domain, not {len(features)}")
         drawn = _drawn(features, most, seed)
         return drawn[::2], drawn[1::2]
 
@@ -320,9 +324,6 @@ def validator(function: Validator) -> Validator:
     return function
 
 # %% ../nbs/06_scores.ipynb #14c89c64
-ROWS = 12
-
-
 def checked(known: Mapping[str, Tensor | float | None]) -> dict[str, Tensor | float]:
     """What of `known` is there and of use. ValueError: an unknown name, tensors of the same images with different numbers of
     rows or with none, an error rate outside of 0 to 1."""
@@ -335,8 +336,9 @@ def checked(known: Mapping[str, Tensor | float | None]) -> dict[str, Tensor | fl
         raise ValueError(f"logits, features and labels need the same number of rows in each domain, and not 0; they have {rows}")
     if not 0 <= there.get("domain_error", 0) <= 1:
         raise ValueError(f"domain_error is an error rate from 0 to 1, not {there['domain_error']}")
-    few = [name for name in ("source_features", "target_features") if rows.get(name, ROWS) < ROWS]
-    return {name: value for name, value in there.items() if not (few and name == "source_features")}
+    few = {name for name in ("source_features", "target_features") if rows.get(name, ROWS) < ROWS}
+    out = ({"source_features"} if few else set()) | {n for n in ("source_train_features",) if rows.get(n, ROWS) < ROWS}
+    return {name: value for name, value in there.items() if name not in out}
 
 
 def validate(known: Mapping[str, Tensor | float | None], names: Iterable[str] | None = None) -> dict[str, float]:

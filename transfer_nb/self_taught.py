@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from . import domains, networks, pretext, training
 from .augment import VIEWS
 from .domains import Task
-from .runs import Run
+from .runs import Run, varied
 from .training import Batch, Evaluator, Method, Model, Options, SharedConstants, constant_of, descend, make_optimiser
 from .training import set_lr
 
@@ -131,7 +131,7 @@ class Learner(Method):
         else:
             encoder, _ = networks.encoder(config.network, seen.shape, config.pretrained, config.backbone_lr)
         encoder = encoder.to(torch.get_default_device())
-        with training.evaluating(encoder), torch.no_grad():
+        with training.evaluating(encoder):
             width = encoder(torch.zeros(1, *seen.shape, dtype=torch.uint8)).shape[1]
         return encoder.train(), width
 
@@ -264,8 +264,9 @@ class Config(Learning):
     baseline: str = constant_of("supervised", "which one", among=BASELINES)
 
 # %% ../nbs/52_self_taught.ipynb #52000016
-def source_only(task: Task) -> Task:
-    "What a pretext learns from: the unlabelled images, as the set `metric`."
+def source_only(task: Task, of: str = "") -> Task:
+    "What a pretext learns from: the unlabelled images, as the set `metric`, of the variant `of` of the task."
+    task = varied(task, of)
     return dataclasses.replace(task, metric=task.unlabelled.without_labels(), hidden_labels=None)
 
 
@@ -281,7 +282,8 @@ def needs(run: Run) -> dict[str, Run]:
     start = run.config.start
     if start is None:
         return {}
-    variant = run.variant if pretext.PRETEXTS[start.pretext].supervised else "self_taught.source_only"
+    alone = f"self_taught.source_only(of={run.variant!r})" if run.variant else "self_taught.source_only"
+    variant = run.variant if pretext.PRETEXTS[start.pretext].supervised else alone
     return {"pretrained": dataclasses.replace(run, method="pretext", config=start, variant=variant, labels=0, n_evals=10)}
 
 

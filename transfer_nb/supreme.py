@@ -100,7 +100,7 @@ class Config(Configuration):
 class Supreme(Clusterer):
     "SUPREME: an encoder, factors, and an output layer for each of the two lists of classes."
 
-    unsaved = ("first",)
+    unsaved, knows = ("first",), True
     first: Tensor
 
     def build(self, seen: Task, start: Start) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import scores, supreme
+from . import figures, scores, supreme
 from .experiments import Column, Preset, Row, Table, arrays_of
 from .runs import Records
 
@@ -118,8 +118,6 @@ SUPREME_NMI = replace(
 # %% ../nbs/41_supreme_results.ipynb #41000015
 def supreme_figures(records: Records, preset: str) -> Iterator[tuple[str, Any]]:
     "SUPREME's figures that can be drawn from the records at a preset: (name, matplotlib figure)."
-    from transfer_nb import figures
-
     for column in SUPREME_TABLE1.columns_of(preset):
         for _, z in arrays_of(SUPREME_TABLE1, records, "supreme", column, preset)[:1]:
             panels = [
@@ -140,7 +138,7 @@ DEFAULTS = Row("supreme", "the defaults", ours=True)
 VARIATIONS = (DEFAULTS, *(
     Row(f"{name}_{value:g}", f"{name} {value:g}", {name: value}, ours=True)
     for name, values in VARIED.items() for value in values if value != getattr(supreme.Config(), name)
-))  # fmt: skip
+), Row("view_none", "each copy is the image itself", {"view": "none"}, ours=True))  # fmt: skip
 SUPREME_FIGURE6 = replace(
     SUPREME_TABLE1, name="supreme.figure6", title="SUPREME, figures 5 and 6: one constant at a time", rows=VARIATIONS,
     columns=(SUPREME_TABLE1.column("mnist-5to5"),), reported={},

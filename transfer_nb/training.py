@@ -14,6 +14,7 @@ import itertools
 import math
 import os
 import platform
+import random
 import signal
 import threading
 import time
@@ -22,7 +23,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE
            'largest_share', 'device_of', 'Outputs', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay',
            'set_lr', 'by_factor', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods', 'forbid_waiting',
            'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors', 'state_copies',
-           'put_back', 'random_state', 'set_random_state', 'WrongCheckpoint', 'check_identity', 'constant_of',
+           'put_back', 'random_state', 'set_random_state', 'seeded', 'WrongCheckpoint', 'check_identity', 'constant_of',
            'check_value', 'plain_number', 'Configuration', 'SharedConstants', 'named_constants', 'configured',
            'constants', 'typed', 'overridden', 'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted',
            'evaluating', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
@@ -68,9 +69,13 @@ class Batch(NamedTuple):
     labels: Tensor | None
     position: Tensor | None = None
 
+    def to(self, device: torch.device) -> Batch:
+        "The batch on `device`; what is there already is not copied."
+        return Batch(*(None if t is None else t.to(device, non_blocking=True) for t in self))  # type: ignore[arg-type]
+
 
 def class_balanced(domain: Domain) -> Tensor:
-    "The places of a domain's images, as many of each class: those of rare ones several times. ValueError without one class each."
+    "Places, int64 (classes · most,), as many of each class: those of rare ones several times. ValueError without one class each."
     if domain.labels is None or domain.multilabel:
         raise ValueError(f"{domain.name} needs one class for each image, for balanced batches")
     members = [torch.nonzero(domain.labels.cpu() == c).flatten() for c in domain.labels.cpu().unique()]
@@ -170,9 +175,8 @@ class StreamedSampler:
                 pin_memory=self.device.type == "cuda", generator=torch.Generator().manual_seed(0),
             )  # fmt: skip
             self.iterator = iter(loader)
-        self.next, batch = step + 1, next(self.iterator)
-        move = lambda t: None if t is None else t.to(self.device, non_blocking=True)
-        return Batch(batch.images.to(self.device, non_blocking=True), move(batch.labels), move(batch.position))
+        self.next = step + 1
+        return next(self.iterator).to(self.device)
 
 # %% ../nbs/04_training.ipynb #f762aef5
 RESIDENT = 2**31  # bytes of images up to which all of them are given
@@ -195,6 +199,7 @@ class Method(nn.Module):
     multilabel = False  # whether it can learn from images that show several classes at once
     target_labels = False  # whether it learns from labels of the unlabelled domain, where some are given
     clusters = False  # whether its answers for the unlabelled domain are clusters, which have no names
+    knows = True  # whether its answers for the labelled domain are that domain's classes, where `clusters`
     stage = 0  # the one that is going on
     unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
 
@@ -435,8 +440,12 @@ def put_back(method: Method, before: Sequence[Tensor]) -> None:
 
 # %% ../nbs/04_training.ipynb #f4d34994
 def random_state() -> dict[str, Any]:
-    "The state of PyTorch's global generators."
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
+    "The state of the global generators of PyTorch, numpy and Python."
+    state: Any = np.random.get_state()
+    return {
+        "cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": (state[0], state[1].tolist(), *state[2:]), "python": random.getstate(),
+    }  # fmt: skip
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
@@ -444,6 +453,22 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["cpu"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])
+    if "numpy" in state:  # which checkpoints of earlier versions have not
+        np.random.set_state(state["numpy"])
+        random.setstate(state["python"])
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    "Inside, the global generators start from `seed`; afterwards they are as they were."
+    before = random_state()
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        set_random_state(before)
 
 # %% ../nbs/04_training.ipynb #ef8d0e2e
 class WrongCheckpoint(ValueError):
@@ -483,8 +508,8 @@ def check_value(name: str, value: Any, *, least: float, above: float, most: floa
 
 # %% ../nbs/04_training.ipynb #04b00013
 def plain_number(value: Any) -> Any:
-    "A numpy number as Python's, which is written to a checkpoint and hashed in one way; anything else as it is."
-    return value.item() if isinstance(value, np.generic) else value
+    "A number of numpy's or in a tensor as Python's, which is written to a checkpoint and hashed in one way; others as they are."
+    return value.item() if isinstance(value, np.generic) or isinstance(value, Tensor) and value.ndim == 0 else value
 
 
 @dataclass(frozen=True)
@@ -545,7 +570,10 @@ def constants(config: Any) -> list[dict[str, Any]]:
 # %% ../nbs/04_training.ipynb #c0f19a04
 def typed(name: str, value: Any, kind: Any) -> Any:
     "A value, or a text that stands for one, as a field of type `kind` has it; ValueError for another type."
-    kinds, value = get_args(kind) if isinstance(kind, types.UnionType) else (kind,), plain_number(value)
+    choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    named = [v for k in choices if get_origin(k) is Literal for v in get_args(k)]
+    kinds = (*map(type, named), *(get_origin(k) or k for k in choices if get_origin(k) is not Literal))
+    value = plain_number(value)
     value = networks.own(value) if isinstance(value, nn.Module) else value
     if isinstance(value, str) and (str not in kinds or value == "None" and types.NoneType in kinds):
         try:
@@ -554,9 +582,13 @@ def typed(name: str, value: Any, kind: Any) -> Any:
             pass
     if float in kinds and type(value) is int:
         value = float(value)
-    if type(value) not in kinds and not (dataclasses.is_dataclass(value) and isinstance(value, kinds)):
-        names = " or ".join({types.NoneType: "None", bool: "True or False"}.get(k, k.__name__) for k in kinds)
-        raise ValueError(f"{name}={value!r} must be {names}")
+    value = tuple(value) if tuple in kinds and isinstance(value, list) else value  # a record has a list
+    if Any in kinds or value in named:
+        return value
+    rest = kinds[len(named) :]
+    if type(value) not in rest and not (dataclasses.is_dataclass(value) and isinstance(value, rest)):
+        names = [{types.NoneType: "None", bool: "True or False"}.get(k, k.__name__) for k in rest]
+        raise ValueError(f"{name}={value!r} must be {' or '.join([*map(repr, named), *names])}")
     return value
 
 
@@ -588,7 +620,7 @@ class History:
     seconds: float = 0.0
 
     def column(self, name: str) -> list[float]:
-        "All values of one loss or score; KeyError if it was never measured."
+        "All values of one loss or score; KeyError unless every evaluation has it."
         return [row[name] for row in self.rows]
 
     def last(self, name: str) -> float:
@@ -676,7 +708,7 @@ def evaluating(method: Method) -> Iterator[None]:
 
 # %% ../nbs/04_training.ipynb #8bcc6efc
 def place_in(step: int, stages: Sequence[int]) -> tuple[int, int]:
-    "The stage that `step` (0, 1, ...) falls into, and its number there; `stages` are the stages' lengths."
+    "The stage that `step` (0, 1, ...) falls into, and its number there; `stages` are their lengths. ValueError beyond the end."
     for stage, length in enumerate(stages):
         if step < length:
             return stage, step
@@ -757,11 +789,16 @@ def mean_losses(loop: Loop) -> dict[str, float]:
 
 
 def note(loop: Loop) -> dict[str, float]:
-    "Read the losses, evaluate, ask for warnings, remember."
+    "Read the losses, evaluate, ask for warnings, remember. ValueError where an evaluator's score is no number, or named a loss."
     row = {"step": loop.done, **mean_losses(loop)}
     row |= {WARNING + name: float(found) for name, found in loop.method.warnings(row).items()}
     with evaluating(loop.method):
-        row.update({name: plain_number(value) for name, value in loop.evaluator(loop.method, loop.done).items()})
+        found = {name: plain_number(value) for name, value in loop.evaluator(loop.method, loop.done).items()}
+    if wrong := [k for k, v in found.items() if not isinstance(v, float | int)]:
+        raise ValueError(f"the evaluator's {wrong[0]!r} must be a number, not {found[wrong[0]]!r}")
+    if wrong := [k for k in found if "loss" in k]:
+        raise ValueError(f"the evaluator's {wrong[0]!r}: `loss` is for what a step returns; take another name")
+    row |= found
     loop.history.rows.append(row)
     return row
 
@@ -825,7 +862,8 @@ def restore(loop: Loop) -> None:
     loop.method.load_state_dict(state["method"])
     for optimiser, saved in zip(loop.method.optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(saved)
-    set_random_state({k: v.cpu() if isinstance(v, Tensor) else [s.cpu() for s in v] for k, v in state["random"].items()})
+    drawn = state["random"]
+    set_random_state({**drawn, "cpu": drawn["cpu"].cpu(), "cuda": [s.cpu() for s in drawn["cuda"]]})
     loop.done, loop.sums = state["done"], state["sums"]
     loop.history = History(state["history"], state["seconds"])
 
@@ -882,7 +920,7 @@ class Model:
         return f"Model({type(self.method).__name__}, {self.task.name}, {len(self.classes)} classes{', ' * bool(last)}{last})"
 
     def like(self, domain: int | None) -> int:
-        "A domain, or the one that the task's test set is like."
+        "A domain, or the one that the task's test set is like. ValueError unless it is 0, 1 or None."
         if domain not in (None, 0, 1):
             raise ValueError(f"domain={domain} must be 0 (like the labelled images), 1 (like the unlabelled ones), or None")
         return self.task.test_domain if domain is None else int(domain)
@@ -918,12 +956,19 @@ class Model:
         return self.task.labelled.classes
 
     def predict(self, images: Images, domain: int | None = None) -> Tensor:
-        "Class ids int64 (N,) of images, into `classes` (of a clustering: numbers of clusters)."
+        """Class ids int64 (N,) of images, into `classes` (of a clustering: numbers of clusters). ValueError where an image may
+        show several classes."""
+        if self.task.labelled.multilabel:
+            raise ValueError("an image may show several classes, or none: use predict_proba, which gives each its probability")
         return self.logits(images, domain).argmax(1)
+
+    def unnamed(self, domain: int | None = None) -> bool:
+        "Whether what is predicted for a domain are numbers of clusters, which have no names."
+        return self.method.clusters and (self.like(domain) == 1 or not self.method.knows)
 
     def predict_names(self, images: Images, domain: int | None = None) -> list[str]:
         "The names of the classes of images, N of them. ValueError for clusters, which have no names."
-        if self.method.clusters and self.like(domain):
+        if self.unnamed(domain):
             raise ValueError("new classes have no names: use predict, which gives the number of a cluster")
         return [self.classes[i] for i in self.predict(images, domain).tolist()]
 
@@ -966,7 +1011,7 @@ def config_values(config: Any) -> dict[str, Any]:
     for name, value in (config if isinstance(config, dict) else named_constants(config)).items():
         if isinstance(value, dict):
             found |= {f"{name}.{k}": v for k, v in config_values(value).items()}
-        elif isinstance(value, str | int | float | bool | None):
+        elif isinstance(value, str | int | float | bool | tuple | None):
             found[name] = value
     return found
 
@@ -1021,8 +1066,7 @@ def fit(
     if given is not None and options.checkpoint:
         identity["given"] = networks.digest_of(given.method)
     current = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
-    with torch.random.fork_rng(enabled=True), deterministic(), current:
-        torch.manual_seed(seed_for(seed, 2))
+    with seeded(seed_for(seed, 2)), deterministic(), current:
         seen, samplers = prepare(task, config, seed, options, device)
         with torch.device(device):  # made where it will be trained: optimisers and their rates, too
             method = build(seen, config).to(memory_format=torch.channels_last).train()
@@ -1033,7 +1077,7 @@ def fit(
                 f"{type(method).__name__} does not use the labels of {seen.unlabelled.name}: see `target_labels`", stacklevel=3
             )
         loop = Loop(method, samplers, config.steps, options, identity, evaluator or test_accuracy(task))
-        if options.checkpoint and task.test is not None and task.test.labels is not None:
+        if options.checkpoint and task.test is not None:
             loop.judged = content(Task("test", task.test, task.test.without_labels(), shape=task.shape, resize=task.resize))
         restore(loop)
         history = loop.go()
@@ -1166,7 +1210,7 @@ def save_model(model: Model, path: Path) -> None:
     place = lambda x: f"{type(x).__module__}:{type(x).__qualname__}"
     found = {
         "saved by": "transfer_nb", "format": MODEL_FORMAT, "method": place(method), "config class": place(method.config),
-        "config": named_constants(method.config), "task": task_facts(model.task), "versions": versions(),
+        "config": named_constants(method.config), "task": task_facts(model.task), "versions": versions(), "stage": method.stage,
         "state": cpu_state(method, left_out(method)), "history": model.history.rows, "seconds": model.history.seconds,
     }  # fmt: skip
     write_atomically(path, lambda p: torch.save(found, p))
@@ -1201,11 +1245,12 @@ def load_model(
     kind = method or imported_class(found["method"], path)
     config_class = imported_class(found["config class"], path) if method is None else getattr(method, "Config", None)
     values = without_weights(found["config"])
-    config = configured(config_class, values) if config_class else types.SimpleNamespace(**values)
-    with known_networks(found, network, path), torch.random.fork_rng(enabled=True), torch.device(where):
+    shared = {f.name: f.default for f in dataclasses.fields(SharedConstants)}  # which a file has where they are no defaults
+    config = configured(config_class, values) if config_class else types.SimpleNamespace(**shared | values)
+    with known_networks(found, network, path), torch.random.fork_rng(), torch.device(where):
         task = blank_task(found["task"])
         rebuilt = kind.rebuilt(task, config)
-        for stage in range(1, len(rebuilt.stages)):
+        for stage in range(1, found.get("stage", len(rebuilt.stages) - 1) + 1):
             rebuilt.enter(stage)
     refill(rebuilt, found["state"], path)
     return Model(

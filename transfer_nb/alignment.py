@@ -416,8 +416,8 @@ class ADDA(Baseline):
         return [adam([self.encoder, self.classifier], self.config.lr, self.config.momentum)]
 
     def begin(self, stage: int) -> None:
-        """Stage two: freeze the source's weights, and start the target's encoder from them. (In other networks than LeNet the
-        source's batch statistics and dropout go on.)"""
+        """Stage two: freeze the source's weights, and start the target's encoder from them. (With batch normalisation or dropout
+        the source's running statistics still change, and its dropout stays on.)"""
         self.target.load_state_dict(self.encoder.state_dict())
         self.encoder.requires_grad_(False)
         self.classifier.requires_grad_(False)

@@ -496,8 +496,9 @@ class PredictCommand:
         clusters = tuple(f"cluster {i}" for i in range(probability.shape[1]))
         table = named(files, probability, clusters if model.unnamed(like) else model.classes, model.task.labelled.multilabel)
         if self.out is None:
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(errors="surrogateescape")  # a file's name is written as it is, or not at all
+            if isinstance(sys.stdout, io.TextIOWrapper):  # names of files as they are, or else with codes for their letters
+                unicode = sys.stdout.encoding.lower().startswith("utf")
+                sys.stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
             return print(table.to_csv(index=False), end="")
         datasets.write_atomically(self.out, lambda p: table.to_csv(p, index=False, errors="surrogateescape"))
         print(f"wrote {self.out}")
@@ -528,7 +529,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.append(os.getcwd())  # for methods and tables of one's own
     warnings.formatwarning = lambda message, *_, **__: f"transfer_nb: {message}\n"  # without a place in the code
     given = sys.argv[1:] if argv is None else argv
-    argv = [re.sub("^(--[^=]+=)~(?=/|$)", rf"\g<1>{Path.home()}", a) for a in given]  # a shell leaves --out=~/found as it is
+    home = lambda m: m[1] + str(Path.home())
+    argv = [re.sub("^(--[^=]+=)~(?=/|$)", home, a) for a in given]  # a shell leaves --out=~/found as it is
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="transfer_nb", args=argv)()
     except KeyboardInterrupt:

@@ -679,7 +679,10 @@ TASKS: dict[str, TaskSpec] = {t.name: t for t in _TASK_SPECS}
 def own_entries(task: str) -> list[DomainSpec | TaskSpec]:
     "The entries that a task rests on, in TASKS and in DOMAINS, as far as they are not those of this package."
     spec = TASKS[task]
-    every: list[DomainSpec | TaskSpec] = [spec, *(DOMAINS[d] for d in (spec.labelled, spec.unlabelled, spec.metric) if d)]
+    every: list[DomainSpec | TaskSpec] = [
+        spec,
+        *(look_up(d, DOMAINS, "domain") for d in (spec.labelled, spec.unlabelled, spec.metric) if d),
+    ]
     return [e for e in every if e not in _SPECS and e not in _TASK_SPECS]
 
 # %% ../nbs/05_datasets.ipynb #b0474678

@@ -559,7 +559,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def nfc(name: str) -> str:
-    "A name in one spelling: of one letter with an accent (é) there are two, and a Mac's files have the other one."
+    "A name in one spelling, to compare: of a letter with an accent (é) there are two, and a Mac's files have the other one."
     return unicodedata.normalize("NFC", name)
 
 
@@ -582,8 +582,9 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
         raise ValueError(f"{who}: labels must be whole numbers or names, not {a.dtype}")
     if a.ndim != 1:
         raise ValueError(f"{who}: labels must be one name for each image, (N,), not {a.shape}")
-    given = [nfc(v) for v in a.tolist()]
-    names = tuple(map(nfc, classes or in_order(set(given))))
+    spelt = {nfc(c): c for c in classes or ()}
+    given = [spelt.get(nfc(v), v) for v in a.tolist()]
+    names = tuple(classes or in_order(set(given)))
     unknown = sorted(set(given) - set(names))
     if unknown:
         raise ValueError(f"{who}: {unknown[0]!r} is not among the classes {names}")
@@ -628,7 +629,7 @@ def decoded(path: Path) -> Tensor:
     says. ValueError for what cannot be read, for more than 8 bits for each channel, and for very many pixels."""
     from PIL import Image
 
-    if path.is_dir():
+    if Path(path).is_dir():
         raise ValueError(f"{path} is a folder, among files: give a folder alone, or the files in it")
     deep = False
     try:
@@ -756,8 +757,8 @@ def folder(
     if shape is not None:
         check_shape(shape, str(root))
     parts = [p.relative_to(root).parts for p in files]
-    parts = [(nfc(q[0]), *q[1:]) for q in parts]
-    classes = classes and [nfc(c) for c in classes]
+    spelt = {nfc(c): c for c in classes or ()}
+    parts = [(spelt.get(nfc(q[0]), q[0]), *q[1:]) for q in parts]
     loose = next((p for p, q in zip(files, parts) if len(q) == 1), None)
     if labelled and loose:
         raise ValueError(f"{loose} lies in no class folder; labelled images lie in {root.name}/CLASS/")
@@ -766,14 +767,16 @@ def folder(
     if other and labelled is None:
         warnings.warn(
             f"{root} has sub-folders that are no class of the labelled images: {', '.join(other[:5])}. So the names of its"
-            " sub-folders are not used as labels",
+            " sub-folders are not used as labels: name them as the labelled ones, or give domains.folder(path)",
             stacklevel=2,
         )
     fits = loose is None and not other
     if labelled is False or not (labelled or fits):
         return Domain(root.name, read_images(files, shape, resize, store), None, tuple(classes or ()))
     empty = (labelled or classes is None) and sorted(
-        d.name for d in root.iterdir() if d.is_dir() and nfc(d.name) not in found and not d.name.startswith(".")
+        d.name
+        for d in root.iterdir()
+        if d.is_dir() and spelt.get(nfc(d.name), d.name) not in found and not d.name.startswith(".")
     )
     if empty:
         raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
@@ -823,12 +826,11 @@ def common_shape(domains: Mapping[str, Domain]) -> tuple[int, int, int]:
     return max(s[0] for s in shapes), *shapes[0][1:]
 
 # %% ../nbs/00_domains.ipynb #f22776fa
-def check_apart(a: Any, b: Any) -> None:
-    "ValueError where one of two folders lies in the other, whose images it would be read with."
-    if isinstance(a, str | Path) and isinstance(b, str | Path):
-        outer, inner = sorted(Path(p).resolve() for p in (a, b))
-        if outer in inner.parents:
-            raise ValueError(f"the folder {inner} lies in {outer}, and would be read with it: give two separate folders")
+def check_apart(labelled: Any, other: Any) -> None:
+    "ValueError where a folder lies in the labelled one, of which it would be a class."
+    if isinstance(labelled, str | Path) and isinstance(other, str | Path):
+        if Path(labelled).resolve() in Path(other).resolve().parents:
+            raise ValueError(f"the folder {other} lies in {labelled}, and would be a class of it: give two separate folders")
 
 
 def make_task(
@@ -847,7 +849,7 @@ def make_task(
     the labelled ones are taken out. `test_domain`: which domain the test set is like, 1 the unlabelled, 0 the labelled one.
     Warns of an image that has two classes. ValueError: sizes differ and no `shape` is given, a class has no image, no test image
     is left."""
-    classes = None if classes is None else [nfc(str(c)) for c in classes]
+    classes = None if classes is None else [str(c) for c in classes]
     check_apart(labelled, unlabelled)
     check_apart(labelled, test)
     if shape is not None:

@@ -5,6 +5,7 @@
 # %% ../nbs/71_estimator.ipynb #71000003
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ def as_pictures(x: Any) -> Tensor:
         raise ValueError(f"X: features must be (N,D), and images (N,C,H,W), with at least one row; not {array.shape}")
     if array.ndim != 2:
         return as_images(array, "X")
+    if array.dtype == object:  # a frame with columns of several types
+        with contextlib.suppress(TypeError, ValueError):
+            array = array.astype(np.float64)
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinity
         floats = np.ascontiguousarray(array, np.float32) if array.dtype.kind in "fiub" else None
     if floats is None or not np.isfinite(floats).all():
@@ -84,8 +88,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
             if "network" not in fields or "view" in fields and constants.get("view") != "none":  # which draws views of images
                 raise ValueError(f"{self.method} takes images, and no features: give X as (N,C,H,W)")
             constants = {"network": "frozen"} | constants
-            for reset, table in ((True, X), (False, other)):  # both have the same columns
-                validate_data(self, table, reset=reset, skip_check_array=True)
+            validate_data(self, X, skip_check_array=True)
+            if hasattr(self, "feature_names_in_") and hasattr(other, "columns"):
+                validate_data(self, other, reset=False, skip_check_array=True)  # it has the same columns
         options = Options(self.device, n_evals=1, progress=False)
         self.model_: Model = module.fit(task, overridden(module.Config(), constants), self.seed, options)
         if not self.table_:
@@ -96,9 +101,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities (N, classes), in the order of `classes_`. ValueError before `fit`, for features where `fit` had images or
         the reverse, for other features than `fit` had, by number and name, and for a clustering."""
         check_is_fitted(self)
-        if (np.ndim(X) == 2) != self.table_:
+        if (np.ndim(X) == 2) != getattr(self, "table_", np.ndim(X) == 2):  # which a pickle of an earlier version has not
             raise ValueError(f"X must be {'features (N,D)' if self.table_ else 'images (N,C,H,W)'}, as in `fit`")
-        if self.table_:
+        if np.ndim(X) == 2:
             validate_data(self, X, reset=False, skip_check_array=True)
         like = getattr(method_module(self.method), "JUDGED_ON", 1) if self.domain is None else self.domain
         if self.model_.unnamed(like):

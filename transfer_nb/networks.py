@@ -11,16 +11,15 @@ import hashlib
 import importlib.util
 import inspect
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from types import CellType
 from typing import Any
 
-import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -36,7 +35,7 @@ __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERA
            'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock', 'wide_resnet',
            'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features', 'vgg16', 'alexnet', 'Floats',
            'on_features', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names', 'headless',
-           'torchvision_net', 'timm_net', 'backbone', 'of_library', 'code_of', 'tensor_bytes', 'content_text',
+           'torchvision_net', 'timm_net', 'backbone', 'of_library', 'code_of', 'tensor_bytes', 'fingerprint',
            'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts', 'Describe', 'frozen_features', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
@@ -533,28 +532,32 @@ def backbone(name: str, pretrained: bool = True, lr: float = 1.0) -> Backbone:
     return Backbone(headless(net, name), mean, std, lr, still=pretrained)
 
 # %% ../nbs/02_networks.ipynb #02b00008
-LIBRARIES = ("torch", "torchvision", "timm", "transfer_nb")
+LIBRARIES = {"torch", "torchvision", "timm", "numpy", "transfer_nb", *sys.stdlib_module_names}
+PLAIN = {str, int, float, bool, tuple, list, dict, set, type(None), torch.dtype, torch.device}
 
 
 def of_library(value: Any) -> bool:
-    "Whether a function or a class is of one of `LIBRARIES`."
+    "Whether a function or a class is of one of `LIBRARIES`, with Python's own."
     return str(value.__module__).partition(".")[0] in LIBRARIES
 
 
-def code_of(value: Any) -> str:
-    """The source of a function of one's own, or of the methods of a class, with its plain attributes; the name of a library's, or
-    where there is no source."""
+def code_of(value: Any, above: tuple[Any, ...] = ()) -> str:
+    """The source of a function of one's own, or of the methods of a class, with its other attributes; the name of a library's, or
+    where there is no source. Of a class that is `above`: nothing."""
+    if any(value is a for a in above):
+        return ""
     if isinstance(value, type) and not of_library(value):  # of a class in a notebook there is no source, but of its methods
         own = [vars(kind) for kind in value.__mro__[:-1] if not of_library(kind)]
-        inside = [v for found in own for k, v in found.items() if inspect.isfunction(v) or type(v) in PLAIN and k[:2] != "__"]
-        return "".join(code_of(v) if inspect.isfunction(v) else repr(v) for v in inside)
+        plain = lambda v: getattr(v, "__func__", getattr(v, "fget", v))  # of a static method, a class method, a property
+        inside = [plain(v) for found in own for k, v in found.items() if k[:2] != "__" or inspect.isfunction(v)]
+        return "".join(fingerprint(v, (*above, value)) for v in inside if inspect.isroutine(v) or type(v) in PLAIN)
     try:
-        return f"{value.__module__}.{value.__qualname__}" if of_library(value) else inspect.getsource(value)
+        source = f"{value.__module__}.{value.__qualname__}" if of_library(value) else inspect.getsource(value)
     except (AttributeError, OSError, TypeError):
-        return getattr(value, "__qualname__", type(value).__qualname__)
-
-
-PLAIN = {str, int, float, bool, tuple, type(None), torch.dtype, torch.device}
+        source = getattr(value, "__qualname__", type(value).__qualname__)
+    if getattr(value, "__name__", "") == "<lambda>":  # there may be several in a line
+        source += value.__code__.co_code.hex() + repr([c for c in value.__code__.co_consts if isinstance(c, str | int | float)])
+    return source
 
 
 def tensor_bytes(value: Tensor) -> bytes:
@@ -562,31 +565,36 @@ def tensor_bytes(value: Tensor) -> bytes:
     return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 # %% ../nbs/02_networks.ipynb #02d00004
-def content_text(value: Any, above: tuple[Any, ...] = ()) -> str:
-    """What a value says, as text, the same in every process: plain values, arrays, functions with what they enclose, modules,
-    lists and dicts of them, and other objects by their attributes. Within one that is `above`, nothing."""
-    inner = lambda v: content_text(v, (*above, value))
+def fingerprint(value: Any, above: tuple[Any, ...] = ()) -> str:
+    """A hash of what a value says, the same in every process: of tensors, functions (with what they enclose), modules, lists and
+    dicts of them, and of what `joblib` can hash; of other objects by their attributes. Of what is `above` it: nothing."""
+    import joblib
+
+    inner = lambda v: fingerprint(v, (*above, value))
     if any(value is a for a in above):
         return ""
-    if isinstance(value, Tensor | np.ndarray):
-        data = tensor_bytes(value) if isinstance(value, Tensor) else value.tobytes()
-        return f"{tuple(value.shape)} {value.dtype} {hashlib.sha256(data).hexdigest()}"
-    if isinstance(value, Mapping):
-        return str({str(k): inner(v) for k, v in value.items()})
-    if isinstance(value, list | tuple | set | frozenset):
-        return str([inner(v) for v in (value if isinstance(value, list | tuple) else sorted(value, key=repr))])
-    if isinstance(value, partial):
-        return inner([value.func, value.args, value.keywords])
     if isinstance(value, nn.Module):
         return digest_of(value, above)
-    if inspect.isfunction(value):
-        kept = [c.cell_contents for c in value.__closure__ or () if c != CellType()] if not of_library(value) else []
-        return code_of(value) + inner([kept, value.__defaults__])
-    if type(value) in PLAIN or isinstance(value, Enum):
-        return repr(value)
-    if isinstance(value, type) or inspect.isbuiltin(value):
-        return code_of(value)
-    return code_of(type(value)) + ("" if of_library(type(value)) else inner(getattr(value, "__dict__", {})))
+    if isinstance(value, Tensor):
+        return joblib.hash((tuple(value.shape), str(value.dtype), tensor_bytes(value)))
+    if isinstance(value, Mapping):
+        return joblib.hash({str(k): inner(v) for k, v in value.items()})
+    if isinstance(value, list | tuple):
+        return joblib.hash([inner(v) for v in value])
+    if isinstance(value, partial):
+        return inner([value.func, value.args, value.keywords])
+    if inspect.ismethod(value):
+        return inner([value.__func__, value.__self__])
+    if inspect.isfunction(value) and not of_library(value):
+        kept = [c.cell_contents for c in value.__closure__ or () if c != CellType() and not isinstance(c.cell_contents, type)]
+        return code_of(value) + inner([kept, value.__defaults__, value.__kwdefaults__])
+    if isinstance(value, type) or inspect.isroutine(value):
+        return code_of(value, above)
+    try:
+        said = joblib.hash(value)
+    except Exception:  # what cannot be pickled raises errors of many kinds
+        said = inner(vars(value)) if hasattr(value, "__dict__") else ""
+    return code_of(type(value), (*above, value)) + said
 
 
 def digest_of(module: nn.Module, above: tuple[Any, ...] = ()) -> str:
@@ -594,12 +602,11 @@ def digest_of(module: nn.Module, above: tuple[Any, ...] = ()) -> str:
     own."""
     found, everywhere = hashlib.sha256(repr(module).encode()), vars(nn.Module())
     for name, part in module.named_modules():
-        known, attributes = of_library(type(part)), {k: v for k, v in sorted(vars(part).items()) if k not in everywhere}
-        if known:  # a trained method has some that are made anew in each process
-            attributes = {k: v for k, v in attributes.items() if type(v) in PLAIN or inspect.isroutine(v)}
+        attributes = {k: v for k, v in vars(part).items() if k not in everywhere}
+        if of_library(type(part)):
+            attributes = {k: v for k, v in attributes.items() if type(v) in PLAIN - {list, dict, set} or inspect.isroutine(v)}
         hooks = [*part._forward_pre_hooks.values(), *part._forward_hooks.values()]
-        code = "" if known else code_of(type(part))
-        found.update(f"{name}{content_text([attributes, *hooks], (*above, module, part))}{code}".encode())
+        found.update(f"{name}{code_of(type(part))}{fingerprint([attributes, *hooks], (*above, module, part))}".encode())
     for name, value in module.state_dict().items():
         found.update(name.encode() + tensor_bytes(value))
     return found.hexdigest()[:16]

@@ -16,7 +16,7 @@ import inspect
 import json
 import math
 import os
-import re
+import pickle
 import signal
 import sys
 import time
@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import datasets, domains, networks, scores, training
@@ -44,14 +44,14 @@ from .training import Evaluator, History, Method, Model, Options, configured
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'PARENTS', 'REGISTRIES',
-           'ENGINES', 'is_method', 'methods', 'full_name', 'imported', 'method_module', 'version_of', 'source_digest',
-           'find_variant', 'varied', 'digest', 'entries_digest', 'content', 'Run', 'some', 'clustering', 'multilabel',
-           'no_scores', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores', 'feature_arrays', 'plain',
-           'whole_lines', 'read_records', 'append_line', 'Records', 'check_writable', 'save_arrays', 'run_of', 'frame',
-           'trained', 'measured_scores', 'checked_score', 'perform', 'Settings', 'Outcome', 'work', 'connect',
-           'own_parts', 'leave_orphaned', 'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan',
-           'Schedule', 'Progress', 'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out',
-           'finish']
+           'ENGINES', 'is_method', 'methods', 'full_name', 'imported', 'method_module', 'version_of', 'variant_modules',
+           'source_digest', 'find_variant', 'varied', 'digest', 'entries_digest', 'content', 'Run', 'some',
+           'clustering', 'multilabel', 'no_scores', 'TaskEvaluator', 'picked', 'descriptors', 'final_scores',
+           'feature_arrays', 'plain', 'whole_lines', 'read_records', 'append_line', 'Records', 'check_writable',
+           'save_arrays', 'run_of', 'frame', 'trained', 'measured_scores', 'checked_score', 'perform', 'Settings',
+           'Outcome', 'work', 'connect', 'own_parts', 'leave_orphaned', 'work_and_report', 'keep_memory', 'LocalEngine',
+           'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed', 'check_run', 'check_tasks', 'execute',
+           'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -102,10 +102,18 @@ def version_of(module: ModuleType, variant: str = "") -> int | str:
     """The version of a method's recipe; of a method or a variant outside of this package a digest of its source, too, which
     changes more often."""
     version = getattr(module, "VERSION", 1)
-    places = filter(None, map(full_name, re.findall(r"[^\W\d][\w.]*(?=\.[^\W\d])", variant)))  # a variant may name another
-    asked = dict.fromkeys((module, *map(imported, places)))
+    asked = dict.fromkeys((module, *variant_modules(variant)))
     own = [m for m in asked if not m.__name__.startswith(f"{PACKAGE}.")]
     return ", source ".join([str(version), *map(source_digest, own)]) if own else version
+
+
+def variant_modules(variant: str) -> list[ModuleType]:
+    "The modules of the function that a variant names, and of the variant `of` that it may be given; none for a wrong name."
+    try:
+        function, arguments = find_variant(variant)
+    except ValueError:
+        return []
+    return [importlib.import_module(function.__module__), *variant_modules(str(arguments.get("of", "")))]
 
 
 def source_digest(module: ModuleType) -> str:
@@ -165,7 +173,7 @@ def digest(value: Any) -> str:
 def entries_digest(task: str) -> str:
     "A hash of the entries of one's own that a task of the registry rests on; empty for a task of this package."
     told = ("about", "title", "origin", "licence")  # what changes no image
-    own = [{k: networks.content_text(v) for k, v in vars(e).items() if k not in told} for e in datasets.own_entries(task)]
+    own = [{k: networks.fingerprint(v) for k, v in vars(e).items() if k not in told} for e in datasets.own_entries(task)]
     return digest(own) if own else ""
 
 
@@ -455,7 +463,8 @@ class Records:
             if self.seen.get(path, (None,))[0] != stamp:
                 self.seen[path] = stamp, read_records(path)
         found: dict[str, dict[str, Any]] = {}
-        for path, (_, records) in self.seen.items():
+        for path in files:
+            records = self.seen[path][1]
             if other := [k for k in found.keys() & records.keys() if found[k]["scores"] != records[k]["scores"]]:
                 warnings.warn(
                     f"{path} has other scores than a file before it, of {len(other)} runs: {other[0]}, ...", stacklevel=2
@@ -650,13 +659,18 @@ def own_parts(run: Run) -> dict[str, dict[str, Any]]:
         "domains": {e.name: e for e in entries if isinstance(e, datasets.DomainSpec)},
         "validators": {k: f for k, f in scores.VALIDATORS.items() if not networks.of_library(f)},
     }
-    layers = [type(m) for net in found["networks"].values() for m in net.modules()]
-    functions = [v for e in entries for v in vars(e).values() if callable(v)]
-    for part in (*layers, *functions, *found["validators"].values()):
-        if part.__module__ == "__main__":
+    entries_parts = [v for e in entries for v in vars(e).values() if callable(v)]
+    for part in (*found["networks"].values(), *entries_parts, *found["validators"].values()):
+        inside = map(type, part.modules()) if isinstance(part, nn.Module) else [part]
+        try:
+            pickle.dumps(part)
+            wrong = next((x for x in inside if getattr(x, "__module__", "") == "__main__"), None)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            wrong = part
+        if wrong is not None:
             raise ValueError(
-                f"{run.title}: {part.__name__} is defined in a notebook or a script, where worker processes cannot import"
-                " it: put it into a file of its own, or call the method's `fit`"
+                f"{run.title}: {getattr(wrong, '__name__', type(wrong).__name__)} is defined in a notebook, a script or a"
+                " function, where worker processes cannot import it: put it into a file of its own, or call the method's `fit`"
             )
     return found
 

@@ -325,8 +325,8 @@ def validator(function: Validator) -> Validator:
 
 # %% ../nbs/06_scores.ipynb #14c89c64
 def checked(known: Mapping[str, Tensor | float | None]) -> dict[str, Tensor | float]:
-    """What of `known` is there and of use. ValueError: an unknown name, tensors of the same images with different numbers of
-    rows or with none, an error rate outside of 0 to 1."""
+    """What of `known` is there and of use: with fewer than ROWS images of a set no classifier can be fitted. ValueError: an
+    unknown name, tensors of the same images with different numbers of rows or with none, an error rate outside of 0 to 1."""
     there = {name: value for name, value in known.items() if value is not None}
     if unknown := there.keys() - KNOWN.keys():
         raise ValueError(f"validators do not know {', '.join(sorted(unknown))}; they know {', '.join(KNOWN)}")
@@ -336,8 +336,8 @@ def checked(known: Mapping[str, Tensor | float | None]) -> dict[str, Tensor | fl
         raise ValueError(f"logits, features and labels need the same number of rows in each domain, and not 0; they have {rows}")
     if not 0 <= there.get("domain_error", 0) <= 1:
         raise ValueError(f"domain_error is an error rate from 0 to 1, not {there['domain_error']}")
-    few = {name for name in ("source_features", "target_features") if rows.get(name, ROWS) < ROWS}
-    out = ({"source_features"} if few else set()) | {n for n in ("source_train_features",) if rows.get(n, ROWS) < ROWS}
+    few = {n for n in ("source_features", "target_features", "source_train_features") if rows.get(n, ROWS) < ROWS}
+    out = {n.replace("target", "source") for n in few}  # the target's features alone have other uses
     return {name: value for name, value in there.items() if name not in out}
 
 

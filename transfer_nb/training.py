@@ -441,10 +441,11 @@ def put_back(method: Method, before: Sequence[Tensor]) -> None:
 # %% ../nbs/04_training.ipynb #f4d34994
 def random_state() -> dict[str, Any]:
     "The state of the global generators of PyTorch, numpy and Python."
-    state: Any = np.random.get_state()
+    legacy: Any = np.random.get_state(legacy=False)
+    state = legacy | {"state": legacy["state"] | {"key": legacy["state"]["key"].tolist()}} if "key" in legacy["state"] else legacy
     return {
         "cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": (state[0], state[1].tolist(), *state[2:]), "python": random.getstate(),
+        "numpy": state, "python": random.getstate(),
     }  # fmt: skip
 
 
@@ -463,7 +464,8 @@ def seeded(seed: int) -> Iterator[None]:
     "Inside, the global generators start from `seed`; afterwards they are as they were."
     before = random_state()
     torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)
+    if before["numpy"]["bit_generator"] == "MT19937":  # unless the user has set another one
+        np.random.seed(seed % 2**32)
     random.seed(seed)
     try:
         yield
@@ -480,7 +482,9 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Pa
     keys = [k for k in sorted({*found, *wanted}) if found.get(k) != wanted.get(k)]
     differ = [f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} asked for" for k in keys]
     if differ:
-        raise WrongCheckpoint(f"{path} is of another run ({'; '.join(differ)}): delete it, or give another path")
+        raise WrongCheckpoint(
+            f"{path} is of another run, or of an earlier version ({'; '.join(differ)}): delete it, or give another path"
+        )
 
 # %% ../nbs/04_training.ipynb #c0f19a02
 def constant_of(
@@ -575,17 +579,17 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     kinds = (*map(type, named), *(get_origin(k) or k for k in choices if get_origin(k) is not Literal))
     value = plain_number(value)
     value = networks.own(value) if isinstance(value, nn.Module) else value
-    if isinstance(value, str) and (str not in kinds or value == "None" and types.NoneType in kinds):
+    rest = kinds[len(named) :]
+    if isinstance(value, str) and value not in named and (str not in rest or value == "None" and types.NoneType in rest):
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             pass
-    if float in kinds and type(value) is int:
+    if float in rest and type(value) is int:
         value = float(value)
     value = tuple(value) if tuple in kinds and isinstance(value, list) else value  # a record has a list
-    if Any in kinds or value in named:
+    if Any in rest or any(type(value) is type(v) and value == v for v in named):
         return value
-    rest = kinds[len(named) :]
     if type(value) not in rest and not (dataclasses.is_dataclass(value) and isinstance(value, rest)):
         names = [{types.NoneType: "None", bool: "True or False"}.get(k, k.__name__) for k in rest]
         raise ValueError(f"{name}={value!r} must be {' or '.join([*map(repr, named), *names])}")
@@ -789,15 +793,15 @@ def mean_losses(loop: Loop) -> dict[str, float]:
 
 
 def note(loop: Loop) -> dict[str, float]:
-    "Read the losses, evaluate, ask for warnings, remember. ValueError where an evaluator's score is no number, or named a loss."
+    "Read the losses, evaluate, ask for warnings, remember. ValueError for a score that is no number, or has a loss's name."
     row = {"step": loop.done, **mean_losses(loop)}
     row |= {WARNING + name: float(found) for name, found in loop.method.warnings(row).items()}
     with evaluating(loop.method):
         found = {name: plain_number(value) for name, value in loop.evaluator(loop.method, loop.done).items()}
     if wrong := [k for k, v in found.items() if not isinstance(v, float | int)]:
         raise ValueError(f"the evaluator's {wrong[0]!r} must be a number, not {found[wrong[0]]!r}")
-    if wrong := [k for k in found if "loss" in k]:
-        raise ValueError(f"the evaluator's {wrong[0]!r}: `loss` is for what a step returns; take another name")
+    if wrong := [k for k in found if k in row]:
+        raise ValueError(f"the evaluator's {wrong[0]!r} is a name of what the step returns: take another one")
     row |= found
     loop.history.rows.append(row)
     return row
@@ -855,7 +859,8 @@ def restore(loop: Loop) -> None:
         found = state["identity"]
     except Exception as error:  # torch raises errors of many kinds
         raise WrongCheckpoint(f"{path} cannot be read as a checkpoint: delete it, or give another path") from error
-    check_identity(found, loop.identity, path)
+    wanted = {k: v for k, v in loop.identity.items() if k in found or k != "given"}  # which earlier versions did not always note
+    check_identity(found, wanted, path)
     if loop.judged and state.get("judged") not in (None, "", loop.judged):
         warnings.warn(f"{path} is of another test set: the evaluations made so far are of that one", stacklevel=4)
     loop.enter(place_in(max(state["done"] - 1, 0), loop.stages)[0])

@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'by_name', 'split_domain', 'drawn',
-           'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived', 'need_one_class', 'check_shape',
-           'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests', 'unseen', 'revealed', 'on_target',
-           'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated', 'content', 'as_images', 'in_order', 'nfc',
-           'as_labels', 'is_image', 'upright', 'decoded', 'StoredImages', 'stored_at', 'file_of', 'image_files',
-           'read_images', 'folder', 'as_domain', 'common_shape', 'check_apart', 'make_task', 'with_test', 'nearest',
-           'look_up']
+__all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'nfc', 'spellings', 'respelt', 'by_name',
+           'split_domain', 'drawn', 'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived',
+           'need_one_class', 'check_shape', 'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests',
+           'unseen', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated',
+           'content', 'as_images', 'in_order', 'as_labels', 'is_image', 'upright', 'decoded', 'StoredImages',
+           'stored_at', 'file_of', 'image_files', 'read_images', 'folder', 'as_domain', 'common_shape', 'check_apart',
+           'make_task', 'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_images(images: Any, who: str) -> None:
@@ -152,10 +152,28 @@ def present(d: Domain) -> list[str]:
     return [d.classes[c] for c in (d.labels.any(0).nonzero()[:, 0] if d.multilabel else d.labels.unique()).tolist()]
 
 
+def nfc(name: str) -> str:
+    "A name in one spelling, to compare: of a letter with an accent (é) there are two, and a Mac's files have the other one."
+    return unicodedata.normalize("NFC", name)
+
+
+def spellings(names: Iterable[str], known: Sequence[str] | None = None) -> dict[str, str]:
+    "Names as they are written in `known`, or else among themselves, by what `nfc` makes of them."
+    return {nfc(c): c for c in (*sorted(set(names), reverse=True), *(known or ()))}
+
+
+def respelt(d: Domain, names: Sequence[str]) -> Domain:
+    "The domain with its classes as they are written in `names`, where they differ in that alone."
+    known = spellings(d.classes, names)
+    classes = tuple(known[nfc(c)] for c in d.classes)
+    return d if classes == d.classes else replace(d, classes=classes)
+
+
 def by_name(d: Domain, classes: Sequence[str]) -> Domain:
     "`d` with labels for the list `classes`, matched by name; ValueError where an image is of a class that is not on the list."
     if d.classes == tuple(classes):
         return d
+    d = respelt(d, classes)
     if d.labels is None:
         return replace(d, classes=tuple(classes))
     if other := [c for c in present(d) if c not in classes]:
@@ -281,13 +299,14 @@ def _match_test(t: Task, target: Domain) -> Domain:
     "The test set by the names of the labelled domain's classes, else by those of the unlabelled one's."
     lists = {"labelled": t.labelled.classes} | ({"unlabelled": target.classes} if t.test_domain else {})
     assert t.test is not None
-    used = present(t.test)
+    test = respelt(t.test, (*target.classes, *t.labelled.classes))
+    used = present(test)
     lacks = {which: sorted(set(used) - set(known)) for which, known in lists.items()}
     if all(lacks.values()):
         text = ", and of class ".join(f"{lack[0]!r}, which the {which} domain has not" for which, lack in lacks.items())
         rule = "all must be classes of one of them" if t.test_domain else "with test_domain=0 all must be its classes"
         raise ValueError(f"{t.name}: the test set has images of class {text}; {rule}")
-    return by_name(t.test, target.classes if lacks["labelled"] else t.labelled.classes)
+    return by_name(test, target.classes if lacks["labelled"] else t.labelled.classes)
 
 
 def match_classes(t: Task) -> dict[str, Domain | Tensor]:
@@ -296,6 +315,7 @@ def match_classes(t: Task) -> dict[str, Domain | Tensor]:
     classes. ValueError: a class of the test set is on neither list, or a class of `labelled_test`, or of visible labels of
     `unlabelled`, is not on the labelled domain's."""
     names, target = t.labelled.classes, t.unlabelled if t.hidden_labels is None else replace(t.unlabelled, labels=t.hidden_labels)
+    target = respelt(target, names)
     if t.unlabelled.labels is not None or target.classes and set(target.classes) <= set(names):
         target = by_name(target, names)
     new: dict[str, Any] = {}
@@ -558,11 +578,6 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(found, key=(lambda n: (int(n), n)) if all(map(str.isdecimal, found)) else None)
 
 
-def nfc(name: str) -> str:
-    "A name in one spelling, to compare: of a letter with an accent (é) there are two, and a Mac's files have the other one."
-    return unicodedata.normalize("NFC", name)
-
-
 def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> tuple[Tensor, tuple[str, ...]]:
     """Ids (N,) int64 and the classes' names, from labels that are whole numbers from 0, or names. Where all the `classes` are
     named by whole numbers, a number is a name. Labels of several classes at once, bool (N, classes), stay as they are.
@@ -582,8 +597,8 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
         raise ValueError(f"{who}: labels must be whole numbers or names, not {a.dtype}")
     if a.ndim != 1:
         raise ValueError(f"{who}: labels must be one name for each image, (N,), not {a.shape}")
-    spelt = {nfc(c): c for c in classes or ()}
-    given = [spelt.get(nfc(v), v) for v in a.tolist()]
+    spelt = spellings(a.tolist(), classes)
+    given = [spelt[nfc(v)] for v in a.tolist()]
     names = tuple(classes or in_order(set(given)))
     unknown = sorted(set(given) - set(names))
     if unknown:
@@ -757,8 +772,8 @@ def folder(
     if shape is not None:
         check_shape(shape, str(root))
     parts = [p.relative_to(root).parts for p in files]
-    spelt = {nfc(c): c for c in classes or ()}
-    parts = [(spelt.get(nfc(q[0]), q[0]), *q[1:]) for q in parts]
+    spelt = spellings((q[0] for q in parts), classes)
+    parts = [(spelt[nfc(q[0])], *q[1:]) for q in parts]
     loose = next((p for p, q in zip(files, parts) if len(q) == 1), None)
     if labelled and loose:
         raise ValueError(f"{loose} lies in no class folder; labelled images lie in {root.name}/CLASS/")

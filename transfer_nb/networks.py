@@ -5,21 +5,25 @@
 # %% ../nbs/02_networks.ipynb #6b6696a8
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import hashlib
 import importlib.util
 import inspect
+import logging
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from types import CellType
 from typing import Any
 
+import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -538,6 +542,7 @@ PLAIN = {str, int, float, bool, tuple, list, dict, set, type(None), torch.dtype,
 
 def of_library(value: Any) -> bool:
     "Whether a function or a class is of one of `LIBRARIES`, with Python's own."
+    value = value.func if isinstance(value, partial) else value
     return str(value.__module__).partition(".")[0] in LIBRARIES
 
 
@@ -556,7 +561,8 @@ def code_of(value: Any, above: tuple[Any, ...] = ()) -> str:
     except (AttributeError, OSError, TypeError):
         source = getattr(value, "__qualname__", type(value).__qualname__)
     if getattr(value, "__name__", "") == "<lambda>":  # there may be several in a line
-        source += value.__code__.co_code.hex() + repr([c for c in value.__code__.co_consts if isinstance(c, str | int | float)])
+        code = value.__code__
+        source += code.co_code.hex() + repr((code.co_names, [c for c in code.co_consts if isinstance(c, str | int | float)]))
     return source
 
 
@@ -581,6 +587,10 @@ def fingerprint(value: Any, above: tuple[Any, ...] = ()) -> str:
         return joblib.hash({str(k): inner(v) for k, v in value.items()})
     if isinstance(value, list | tuple):
         return joblib.hash([inner(v) for v in value])
+    if isinstance(value, set | frozenset):
+        return joblib.hash(sorted(map(inner, value)))
+    if isinstance(value, torch.Generator):
+        return inner(value.get_state())
     if isinstance(value, partial):
         return inner([value.func, value.args, value.keywords])
     if inspect.ismethod(value):
@@ -590,10 +600,12 @@ def fingerprint(value: Any, above: tuple[Any, ...] = ()) -> str:
         return code_of(value) + inner([kept, value.__defaults__, value.__kwdefaults__])
     if isinstance(value, type) or inspect.isroutine(value):
         return code_of(value, above)
-    try:
-        said = joblib.hash(value)
-    except Exception:  # what cannot be pickled raises errors of many kinds
-        said = inner(vars(value)) if hasattr(value, "__dict__") else ""
+    said = ""
+    if hasattr(value, "__dict__") and not isinstance(value, Enum | np.ndarray | logging.Logger):
+        said = inner(vars(value))
+    else:
+        with contextlib.suppress(Exception):  # what cannot be pickled raises errors of many kinds
+            said = joblib.hash(value)
     return code_of(type(value), (*above, value)) + said
 
 

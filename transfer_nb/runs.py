@@ -110,10 +110,11 @@ def version_of(module: ModuleType, variant: str = "") -> int | str:
 def variant_modules(variant: str) -> list[ModuleType]:
     "The modules of the function that a variant names, and of the variant `of` that it may be given; none for a wrong name."
     try:
-        function, arguments = find_variant(variant)
+        _, arguments = find_variant(variant)
     except ValueError:
         return []
-    return [importlib.import_module(function.__module__), *variant_modules(str(arguments.get("of", "")))]
+    place = variant.partition("(")[0].rpartition(".")[0]
+    return [imported(place), *variant_modules(str(arguments.get("of", "")))]
 
 
 def source_digest(module: ModuleType) -> str:

@@ -660,8 +660,8 @@ def own_parts(run: Run) -> dict[str, dict[str, Any]]:
         "domains": {e.name: e for e in entries if isinstance(e, datasets.DomainSpec)},
         "validators": {k: f for k, f in scores.VALIDATORS.items() if not networks.of_library(f)},
     }
-    entries_parts = [v for e in entries for v in vars(e).values() if callable(v)]
-    for part in (*found["networks"].values(), *entries_parts, *found["validators"].values()):
+    functions = [v for e in entries for v in vars(e).values() if callable(v)]
+    for part in (*found["networks"].values(), *functions, *found["validators"].values()):
         inside = map(type, part.modules()) if isinstance(part, nn.Module) else [part]
         try:
             pickle.dumps(part)

@@ -576,22 +576,21 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     "A value, or a text that stands for one, as a field of type `kind` has it; ValueError for another type."
     choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     named = [v for k in choices if get_origin(k) is Literal for v in get_args(k)]
-    kinds = (*map(type, named), *(get_origin(k) or k for k in choices if get_origin(k) is not Literal))
+    kinds = tuple(get_origin(k) or k for k in choices if get_origin(k) is not Literal)
     value = plain_number(value)
     value = networks.own(value) if isinstance(value, nn.Module) else value
-    rest = kinds[len(named) :]
-    if isinstance(value, str) and value not in named and (str not in rest or value == "None" and types.NoneType in rest):
+    if isinstance(value, str) and value not in named and (str not in kinds or value == "None" and types.NoneType in kinds):
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             pass
-    if float in rest and type(value) is int:
+    if float in kinds and type(value) is int:
         value = float(value)
     value = tuple(value) if tuple in kinds and isinstance(value, list) else value  # a record has a list
-    if Any in rest or any(type(value) is type(v) and value == v for v in named):
+    if Any in kinds or any(type(value) is type(v) and value == v for v in named):
         return value
-    if type(value) not in rest and not (dataclasses.is_dataclass(value) and isinstance(value, rest)):
-        names = [{types.NoneType: "None", bool: "True or False"}.get(k, k.__name__) for k in rest]
+    if type(value) not in kinds and not (dataclasses.is_dataclass(value) and isinstance(value, kinds)):
+        names = [{types.NoneType: "None", bool: "True or False"}.get(k, k.__name__) for k in kinds]
         raise ValueError(f"{name}={value!r} must be {' or '.join([*map(repr, named), *names])}")
     return value
 

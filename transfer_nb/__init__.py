@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 
 def load(path: Any, **options: Any) -> Any:
-    "The model that `Model.save` wrote; see `transfer_nb.training.load_model`."
-    from transfer_nb.training import load_model
+    "The model that `Model.save` wrote; see `transfer_nb.models.load_model`."
+    from transfer_nb.models import load_model
 
     return load_model(path, **options)

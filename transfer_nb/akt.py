@@ -17,11 +17,13 @@ from torch.nn.functional import softplus
 
 from . import domains, figures, self_taught, training
 from .alignment import discriminator_loss, discriminator_state, fooling_loss
+from .configurations import constant_of
 from .domains import Task
+from .models import Batch, Evaluator, Model, evaluating, largest_share
 from .networks import mlp_discriminator
 from .runs import Arrays, some
 from .self_taught import Layers, Learner, Learning, label_loss, pseudo_labels, starting
-from .training import Batch, Evaluator, Model, Options, constant_of, descend, make_optimiser, set_lr
+from .training import Options, descend, make_optimiser, set_lr
 
 needs = self_taught.needs  # what the encoder has learned before, if anything
 
@@ -114,7 +116,7 @@ class FourNetworks(Learner):
 
     def said(self, images: Tensor) -> Tensor:
         "The soft pseudo-labels (N, classes) of uint8 images, in evaluation mode and without augmentation."
-        with training.evaluating(self):
+        with evaluating(self):
             return torch.cat([pseudo_labels(self.reader(1)(part).logits, self.several) for part in images.split(500)])
 
     def logits(self, images: Tensor, domain: int = 0) -> Tensor:
@@ -184,7 +186,7 @@ class AKT(FourNetworks):
         known = label_loss(found.logits[:n], labelled.labels, self.several)
         other = label_loss(found.logits[n:], pseudo, self.several)
         descend(self.optimisers[0], known + c.weight * other)
-        return losses | {"label loss": known, "pseudo-label loss": other, "largest class": training.largest_share(pseudo)}
+        return losses | {"label loss": known, "pseudo-label loss": other, "largest class": largest_share(pseudo)}
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "A discriminator that has won, or is worse than a coin; pseudo-labels of nearly one class."

@@ -18,13 +18,14 @@ from torch.nn.functional import cross_entropy, dropout, normalize, softplus
 
 from . import scores, training
 from .augment import random_affine, uniform
+from .configurations import SharedConstants, constant_of
 from .domains import Task
+from .models import Batch, Evaluator, Method, Model
 from .networks import BOTTLENECK, KNOWN, bottleneck_parts, lenet
 from .networks import mlp_discriminator, reverse_gradient, upsampling_decoder
 from .runs import descriptors
 from .scores import linear_svm, svm_accuracy
-from .training import Batch, Evaluator, Method, Model, Options, SharedConstants
-from .training import constant_of, descend, make_optimiser
+from .training import Options, descend, make_optimiser
 
 P = ParamSpec("P")
 

@@ -17,9 +17,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from . import domains, pretext, scores, training
 from .augment import VIEWS
+from .configurations import Configuration, constant_of
 from .domains import Task
+from .models import Batch, Evaluator, Method, Model
 from .runs import Arrays, Run, TaskEvaluator
-from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, descend, make_optimiser
+from .training import Options, descend, make_optimiser
 
 # %% auto #0
 __all__ = ['PRETRAINING', 'BASELINES', 'count_clusters', 'k_means', 'student', 'Start', 'needs', 'check', 'evaluator', 'begin',

@@ -27,12 +27,14 @@ from torch import Tensor
 from . import akt_tables, dann, dann_tables, datasets, domains, fan_tables, figures, metric_transfer
 from . import metric_transfer_tables, pretext, supreme_tables, training
 from .augment import digit_view
-from .domains import Domain, Task, image_files, look_up
+from .configurations import overridden
+from .domains import Domain, Task, look_up
 from .experiments import Table, choices_text, markdown, runs_of, table_frame, table_text
+from .images import decoded, image_files, matched
+from .models import Batch, Method, hardware, load_model, pick_device, versions
 from .own_images import Plan, adapt, named
 from .runs import Records, Run, Settings, check_writable, execute, frame, full_name
 from .runs import imported, method_module, methods, trained
-from .training import overridden
 
 # %% auto #0
 __all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'find_table', 'write_figures',
@@ -325,7 +327,7 @@ class ReproduceCommand:
 
 # %% ../nbs/60_command_line.ipynb #bbd1298a
 def steps_per_second(
-    stepper: training.Eager, batches: Iterable[tuple[training.Batch, training.Batch]], steps: int, device: torch.device,
+    stepper: training.Eager, batches: Iterable[tuple[Batch, Batch]], steps: int, device: torch.device,
     warm: int = 20,
 ) -> float:  # fmt: skip
     "The rate at which a stepper makes `steps` steps, the first `warm` of them not counted."
@@ -347,7 +349,7 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 # %% ../nbs/60_command_line.ipynb #bd59413e
-def loader_batches(domain: Domain) -> Iterator[training.Batch]:
+def loader_batches(domain: Domain) -> Iterator[Batch]:
     "Endless batches of 64 from an ordinary `DataLoader` over single images."
     labels = torch.zeros(len(domain), dtype=torch.int64) if domain.labels is None else domain.labels
     items = list(zip(domain.images.expand(-1, 3, -1, -1), labels.tolist()))
@@ -355,14 +357,14 @@ def loader_batches(domain: Domain) -> Iterator[training.Batch]:
     loader: Any = torch.utils.data.DataLoader(items, 64, shuffle=True, drop_last=True, num_workers=2)  # type: ignore[arg-type]
     while True:
         for x, y in loader:
-            yield training.Batch(crop(x), None if domain.labels is None else y)
+            yield Batch(crop(x), None if domain.labels is None else y)
 
 # %% ../nbs/60_command_line.ipynb #475d0a0f
 def bench_loop(name: str) -> None:
     """Steps per second of this loop on the device of this name, and of the same steps fed by an ordinary `DataLoader` with two
     workers, in the same run, on the embedded sample."""
     task, steps = datasets.task("mnist-mnistm"), 200
-    device = training.pick_device(name)
+    device = pick_device(name)
     options = training.Options(str(device), progress=False)
     seen = training.load(task, device)
     times = {}
@@ -375,7 +377,7 @@ def bench_loop(name: str) -> None:
         times[way] = steps_per_second(training.pick_stepper(options, method, device), zip(*source), steps, device)
     for way, rate in times.items():
         print(f"{way:24} {rate:7.1f} steps/s, {128 * rate:8.0f} images/s")
-    print(f"ratio {times['uint8 on the device'] / times['DataLoader, 2 workers']:.2f} on {training.hardware(device)}")
+    print(f"ratio {times['uint8 on the device'] / times['DataLoader, 2 workers']:.2f} on {hardware(device)}")
 
 # %% ../nbs/60_command_line.ipynb #c2cace76
 def many_digits(count: int, data: str | None = None) -> Domain:
@@ -407,7 +409,7 @@ def bench_propagation(counts: Sequence[int], device: str, where: Folders) -> Non
         assert digits.labels is not None
         found = metric_transfer.bench(metric.features(digits.images), digits.labels, public=len(digits) <= PUBLIC_MOST)
         print("\n".join(f"{name:26} {value:10.3f}" for name, value in found.items()), end="\n\n")
-        lines.append(found | dict(device=f"CPU, {torch.get_num_threads()} threads", versions=training.versions()))
+        lines.append(found | dict(device=f"CPU, {torch.get_num_threads()} threads", versions=versions()))
     old = [pd.read_csv(path)] if path.exists() else []
     new = pd.concat([*old, pd.DataFrame(lines).round(6)])
     datasets.write_atomically(path, lambda p: new.to_csv(p, index=False, float_format="%.4g"))
@@ -452,7 +454,7 @@ def readable(files: Sequence[Path], task: Task) -> tuple[Tensor, list[str]]:
 
     def read(path: Path) -> Tensor | str:
         try:
-            return domains.matched(domains.decoded(path), task.image_shape, task.resize)
+            return matched(decoded(path), task.image_shape, task.resize)
         except ValueError as error:
             return str(error)
 
@@ -484,11 +486,9 @@ class PredictCommand:
             raise FileNotFoundError(f"{missing[0]} is neither a file nor a folder")
         module, _, name = self.method.partition(":")
         own: Any = getattr(imported(module), name, None) if self.method else None
-        if self.method and not (isinstance(own, type) and issubclass(own, training.Method)):
-            raise ValueError(
-                f"--method {self.method} must name a class that derives from training.Method, like my_module:MyMethod"
-            )
-        model = training.load_model(self.model, method=own, device=self.device)
+        if self.method and not (isinstance(own, type) and issubclass(own, Method)):
+            raise ValueError(f"--method {self.method} must name a class that derives from Method, like my_module:MyMethod")
+        model = load_model(self.model, method=own, device=self.device)
         every = [file for path in self.photographs for file in (image_files(path) if path.is_dir() else [path])]
         images, files = readable(every, model.task)
         like = model.like(None if self.domain == "as judged" else int(self.domain == "unlabelled"))

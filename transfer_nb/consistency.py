@@ -19,12 +19,13 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from . import metric_transfer, networks, training
 from .augment import VIEWS
+from .configurations import SharedConstants, constant_of
 from .domains import Domain, Task
 from .metric_transfer import Pseudo
+from .models import Batch, Evaluator, Method, Model
 from .networks import follow
 from .runs import Run
-from .training import Batch, Evaluator, Method, Model, Options, SharedConstants, constant_of, descend, make_optimiser
-from .training import set_lr
+from .training import Options, descend, make_optimiser, set_lr
 
 # %% auto #0
 __all__ = ['BASELINES', 'WEIGHTS', 'LRS', 'TABLE4', 'TABLE3', 'log_probabilities', 'squared_disagreement', 'divergence',

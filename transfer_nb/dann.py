@@ -15,14 +15,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from . import training
 from .alignment import check_same_classes, subspace_scores
+from .configurations import SharedConstants, constant_of
 from .domains import Task
+from .models import Batch, Evaluator, Method, Model, Outputs
 from .networks import DANN_NETWORKS, ENCODERS, INITIALS, MEANS, Names, Parts
 from .networks import bottleneck_parts, dann_network, domain_means
 from .networks import reverse_gradient
 from .runs import descriptors, feature_arrays
 from .scores import linear_svm, svm_accuracy
-from .training import OPTIMISERS, SCHEDULES, Batch, Evaluator, Method, Model, Options, Outputs, SharedConstants
-from .training import constant_of, descend, make_optimiser, set_lr
+from .training import OPTIMISERS, SCHEDULES, Options, descend, make_optimiser, set_lr
 
 # %% auto #0
 __all__ = ['NETWORKS', 'BATCH_NORM', 'LEAST', 'arrays', 'TABLE1', 'OFFICE31', 'TABLE2', 'adaptation_factor', 'Config',

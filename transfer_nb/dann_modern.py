@@ -16,10 +16,12 @@ from torch.nn.functional import cross_entropy
 from . import dann, training
 from .alignment import check_same_classes
 from .augment import cut_out, jitter, random_affine, uniform
+from .configurations import constant_of
 from .domains import Task
+from .models import Batch, Evaluator, Model, Outputs
 from .networks import Parts, follow
 from .runs import feature_arrays
-from .training import Batch, Evaluator, Model, Options, Outputs, constant_of
+from .training import Options
 
 # %% auto #0
 __all__ = ['arrays', 'repaint', 'Config', 'source_view', 'light_view', 'heavy_view', 'consistency_loss', 'ModernDANN',

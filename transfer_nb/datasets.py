@@ -28,7 +28,8 @@ from filelock import FileLock
 from torch import Tensor
 
 from . import synthetic
-from .domains import Domain, Task, drawn, look_up, matched, of_classes
+from .domains import Domain, Task, drawn, look_up, of_classes
+from .images import matched
 
 # %% auto #0
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'IN_CACHE', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',

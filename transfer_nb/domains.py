@@ -6,51 +6,29 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import hashlib
-import math
-import os
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .images import RESIZES, as_images, check_images, check_shape, file_of, image_files, matched, read_images
+
 # %% auto #0
-__all__ = ['RESIZES', 'TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'nfc', 'spellings', 'respelt', 'by_name',
-           'split_domain', 'drawn', 'to_channels', 'centred', 'resized', 'framed', 'matched', 'Derived',
-           'need_one_class', 'check_shape', 'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes', 'digests',
-           'unseen', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'few_labels', 'joined', 'repeated',
-           'content', 'as_images', 'in_order', 'as_labels', 'is_image', 'upright', 'decoded', 'StoredImages',
-           'stored_at', 'file_of', 'image_files', 'read_images', 'folder', 'as_domain', 'common_shape', 'check_apart',
+__all__ = ['TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'nfc', 'spellings', 'respelt', 'by_name', 'split_domain',
+           'drawn', 'Derived', 'need_one_class', 'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes',
+           'digests', 'unseen', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'few_labels', 'joined',
+           'repeated', 'content', 'in_order', 'as_labels', 'folder', 'as_domain', 'common_shape', 'check_apart',
            'make_task', 'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
-def _check_images(images: Any, who: str) -> None:
-    "ValueError unless `images` is a non-empty uint8 (N,C,H,W) tensor with one or three channels."
-    if not isinstance(images, Tensor):
-        raise ValueError(
-            f"{who}: images must be a torch tensor, not {type(images).__name__}"
-            " (make_task takes numpy arrays, tensors and folders)"
-        )
-    if images.dtype != torch.uint8:
-        raise ValueError(
-            f"{who}: images must be uint8 (0 to 255), not {images.dtype};"
-            " for values from 0 to 1 use (255 * images).round().to(torch.uint8)"
-        )
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        hint = "; it seems to be NHWC: use images.permute(0, 3, 1, 2)" if images.ndim == 4 and images.shape[3] in (1, 3) else ""
-        raise ValueError(f"{who}: images must be (N, C, H, W) with C 1 or 3, not {tuple(images.shape)}{hint}")
-    if 0 in images.shape:
-        raise ValueError(f"{who}: no images (shape {tuple(images.shape)})")
-
-
 def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) -> None:
     "ValueError unless `ids` is an int64 (n,) tensor, with values from 0 to below `below` where this is given."
     if not isinstance(ids, Tensor) or ids.dtype != torch.int64 or tuple(ids.shape) != (n,):
@@ -79,7 +57,7 @@ def _check_labels(labels: Any, n: int, classes: int, what: str, who: str) -> Non
 
 def check_domain(d: Domain) -> None:
     "ValueError where a domain's images, labels, classes or groups are not what `Domain` says."
-    _check_images(d.images, d.name)
+    check_images(d.images, d.name)
     if len(set(d.classes)) < len(d.classes):
         raise ValueError(f"{d.name}: a class is named twice in {d.classes}")
     if d.labels is not None:
@@ -208,52 +186,6 @@ def drawn(d: Domain, n: int | None) -> Domain:
     order = torch.randperm(len(d), generator=torch.Generator().manual_seed(0), device="cpu")  # wherever the caller makes tensors
     return d.subset(order[:n])
 
-# %% ../nbs/00_domains.ipynb #f59a1bf9
-def to_channels(x: Tensor, c: int) -> Tensor:
-    "Images (N,·,H,W) with `c` channels: grey repeated to three; three to one by the weights of ITU-R BT.601. uint8 stays uint8."
-    if x.shape[1] == c:
-        return x
-    if c == 3:
-        return x.expand(-1, 3, -1, -1)
-    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
-    return (x * weights).sum(1, keepdim=True).round().to(x.dtype)
-
-
-def centred(x: Tensor, h: int, w: int) -> Tensor:
-    "Images (N,C,·,·) cut or padded with zeros to (h, w) about their centre. No pixel changes its value."
-    dh, dw = h - x.shape[2], w - x.shape[3]
-    top, left = int(dh / 2), int(dw / 2)  # towards zero: cutting then undoes padding, also where the difference is odd
-    return F.pad(x, (left, dw - left, top, dh - top))
-
-
-def resized(x: Tensor, h: int, w: int) -> Tensor:
-    "uint8 images (N,C,·,·) scaled to (h, w): bilinear, with antialiasing where they shrink. The aspect ratio is not kept."
-    if tuple(x.shape[2:]) == (h, w):
-        return x
-    y = F.interpolate(x.float(), (h, w), mode="bilinear", align_corners=False, antialias=True)
-    return y.round().clamp(0, 255).to(torch.uint8)
-
-
-def framed(x: Tensor, h: int, w: int) -> Tensor:
-    "uint8 images (N,C,·,·) scaled to 5/7 of (h, w), and centred in it: as MNIST's digits, 20×20, are in 28×28."
-    return centred(resized(x, round(h * 5 / 7), round(w * 5 / 7)), h, w)
-
-
-RESIZES = {"stretch": resized, "pad": centred, "frame": framed}
-
-# %% ../nbs/00_domains.ipynb #82a9ff46
-def matched(images: Tensor, shape: tuple[int, int, int], resize: str = "stretch") -> Tensor:
-    """uint8 images (N,C,H,W) brought to `shape`, in chunks and on their own device; the same tensor where nothing changes.
-    ValueError for an unknown `resize`, and for other images."""
-    _check_images(images, "images to match")
-    if resize not in RESIZES:
-        raise ValueError(f"resize={resize!r} must be one of {', '.join(RESIZES)}")
-    c, h, w = shape
-    if tuple(images.shape[1:]) == tuple(shape):
-        return images
-    step = max(1, 2**24 // images[0].numel())  # 16 Mi pixels at a time, so that floats never fill the memory
-    return torch.cat([RESIZES[resize](to_channels(x, c), h, w) for x in images.split(step)])
-
 # %% ../nbs/00_domains.ipynb #6510e13e
 TASK_KINDS = ("classification", "clustering", "multilabel", "episodes")
 
@@ -271,12 +203,6 @@ def need_one_class(d: Domain, what: str) -> None:
     "ValueError where an image of `d` may show several classes at once."
     if d.multilabel:
         raise ValueError(f"{d.name} has labels of several classes at once; {what} needs one class for each image")
-
-
-def check_shape(shape: Any, who: str = "shape") -> None:
-    "ValueError unless `shape` is (C, H, W) with C 1 or 3."
-    if np.ndim(shape) != 1 or len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
-        raise ValueError(f"{who}: shape must be (channels, height, width) with 1 or 3 channels, not {shape}")
 
 
 def check_task(t: Task) -> None:
@@ -547,30 +473,6 @@ def content(task: Task) -> str:
                 digest.update(part.cpu().contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
-# %% ../nbs/00_domains.ipynb #31083ebd
-def as_images(x: Any, who: str = "the array") -> Tensor:
-    "uint8 (N,C,H,W) from an array or tensor NHW, NHWC or NCHW, or a list of arrays of one shape; ValueError for anything else."
-    if isinstance(x, (list, tuple)):
-        shapes = [np.shape(a) for a in x]
-        odd = next((i for i, s in enumerate(shapes) if s != shapes[0]), None)
-        if odd is not None:
-            raise ValueError(f"{who}: image {odd} is {shapes[odd]}, but image 0 is {shapes[0]}; bring all to one shape first")
-        x = np.stack([np.asarray(a) for a in x]) if x else np.empty((0, 1, 1), np.uint8)
-    if not isinstance(x, Tensor):
-        if np.asarray(x).dtype != np.uint8:
-            raise ValueError(f"{who}: images must be uint8 (0 to 255), not {np.asarray(x).dtype}")
-        x = torch.from_numpy(np.array(x))
-    if x.ndim == 3 and x.shape[2] in (1, 3):
-        raise ValueError(f"{who}: {tuple(x.shape)} seems to be one image; use images[None]")
-    if x.ndim == 3:
-        x = x[:, None]
-    if x.ndim == 4 and x.shape[3] in (1, 3):
-        if x.shape[1] in (1, 3):
-            raise ValueError(f"{who}: {tuple(x.shape)} may be NCHW or NHWC; pass a Domain instead")
-        x = x.permute(0, 3, 1, 2).contiguous()
-    _check_images(x, who)
-    return x
-
 # %% ../nbs/00_domains.ipynb #31083ec0
 def in_order(names: Iterable[str]) -> list[str]:
     "The names sorted: in numerical order where all are whole numbers (2 before 10), else in that of the alphabet."
@@ -604,156 +506,6 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
     if unknown:
         raise ValueError(f"{who}: {unknown[0]!r} is not among the classes {names}")
     return torch.tensor([names.index(v) for v in given], dtype=torch.int64), names
-
-# %% ../nbs/00_domains.ipynb #638ef9d3
-@functools.cache
-def _formats() -> tuple[frozenset[str], tuple[str, ...]]:
-    "The endings and the names of the image formats that Pillow can decode."
-    from PIL import Image
-
-    endings = Image.registered_extensions()  # loads all of Pillow's formats
-    formats = tuple(set(Image.OPEN) - {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})  # which it recognises, no more
-    return frozenset(e for e, f in endings.items() if f in formats), formats
-
-
-def is_image(path: Path) -> bool:
-    "Whether the name of a file ends as an image's does, or else whether its content begins as an image's does."
-    from PIL import Image
-
-    endings, formats = _formats()
-    if path.suffix.lower() in endings:
-        return True
-    try:
-        with Image.open(path, formats=formats):
-            return True
-    except Exception:
-        return False  # the formats' readers raise errors of many kinds
-
-
-def upright(picture: Any, mode: str) -> np.ndarray:
-    "A picture of Pillow's in a mode, turned as its EXIF tag says. ValueError if it has more than 8 bits for each channel."
-    from PIL import ImageOps
-
-    if picture.mode[0] in "IF":
-        raise ValueError("a picture has more than 8 bits for each channel; convert it to 8 bits first")
-    return np.array(ImageOps.exif_transpose(picture).convert(mode))
-
-
-def decoded(path: Path) -> Tensor:
-    """An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB (transparency dropped); turned as its EXIF tag
-    says. ValueError for what cannot be read, for more than 8 bits for each channel, and for very many pixels."""
-    from PIL import Image
-
-    if Path(path).is_dir():
-        raise ValueError(f"{path} is a folder, among files: give a folder alone, or the files in it")
-    deep = False
-    try:
-        with Image.open(path) as im:
-            deep = im.mode[0] in "IF"
-            a = upright(im, "L" if im.mode in ("1", "L") else "RGB")
-    except Image.DecompressionBombError as e:
-        raise ValueError(f"{path} has too many pixels: make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS") from e
-    except Exception as e:  # decoders raise OSError, SyntaxError, struct.error and more
-        if deep:
-            raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first") from e
-        raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}); repair or remove it") from e
-    return torch.from_numpy(np.atleast_3d(a)).permute(2, 0, 1)[None].contiguous()
-
-# %% ../nbs/00_domains.ipynb #7b073b39
-def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[Path, str]]:
-    "Every file under a folder and the folders linked into it, with the reason why it is left out, or an empty one."
-    if (real := folder.resolve()) in above:
-        return (yield folder, "linked in a circle")
-    for p in folder.iterdir():
-        if p.name.startswith("."):
-            yield p, "hidden"
-        elif p.is_dir():
-            yield from _walk(p, (*above, real))
-        else:
-            yield p, "" if is_image(p) else "not an image"
-
-# %% ../nbs/00_domains.ipynb #00c00020
-class StoredImages(NamedTuple):
-    "A file of uint8 images (N,C,H,W): its path, its device and inode (by which the same file is known again), and their shape."
-
-    path: str
-    device: int
-    inode: int
-    shape: tuple[int, ...]
-
-    def mapped(self) -> Tensor:
-        "The images as a map of the file. FileNotFoundError where it is gone, or another file by now."
-        if stored_at(self.path, self.shape) != self:
-            raise FileNotFoundError(
-                f"{self.path}, in which a domain's images were stored, is gone or replaced: read the folder again"
-            )
-        images: Any = torch.from_file(self.path, shared=True, size=math.prod(self.shape), dtype=torch.uint8).view(*self.shape)
-        images.stored = self
-        return images
-
-
-def stored_at(path: str | Path, shape: tuple[int, ...]) -> StoredImages | None:
-    "The file at a path; None where there is none of this size."
-    found = os.stat(path) if Path(path).is_file() else None
-    same = found is not None and found.st_size == math.prod(shape)
-    return StoredImages(os.path.abspath(path), found.st_dev, found.st_ino, tuple(shape)) if found and same else None
-
-
-def file_of(images: Tensor) -> StoredImages | None:
-    "The file that images (N,C,H,W) are a map of; None for images in memory, and where the file is gone or replaced."
-    stored = getattr(images, "stored", None)
-    return stored if stored and stored_at(stored.path, stored.shape) == stored else None
-
-# %% ../nbs/00_domains.ipynb #7b073b40
-def image_files(path: str | Path) -> list[Path]:
-    """All images under a folder, sorted, linked folders included. What is left out is counted in a warning: hidden files and
-    folders, and files that Pillow does not know as images. FileNotFoundError where there is no
-    folder, ValueError where there is no image."""
-    root = Path(path)
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root} is not a folder")
-    found = list(_walk(root))
-    files = sorted(p for p, why in found if not why)
-    left = {why: sorted(p.name for p, w in found if w == why) for why in sorted({w for _, w in found if w})}
-    text = "; ".join(f"{len(n):,} {why} ({', '.join(n[:3])}{', …' * (len(n) > 3)})" for why, n in left.items())
-    if not files:
-        raise ValueError(f"the folder {root} holds no image, nor do its sub-folders; left out: {text or 'nothing'}")
-    if text:
-        warnings.warn(f"{root}: {len(files):,} images; left out: {text}", stacklevel=3)
-    return files
-
-
-def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path) -> Tensor:
-    "The images (N,C,H,W) as a map of the file `store`, decoded into it one after the other; memory holds a few at a time."
-    if shape is None:
-        raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
-    Path(store).unlink(missing_ok=True)  # a domain that was read into this file before keeps its images
-    with open(store, "wb") as file:
-        file.truncate(len(files) * math.prod(shape))
-    made = stored_at(store, (len(files), *shape))
-    assert made is not None
-    out = made.mapped()
-    for i, p in enumerate(files):
-        out[i] = matched(decoded(p), shape, resize)[0]
-    return out
-
-
-def read_images(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path | None = None) -> Tensor:
-    "The images (N,C,H,W), each brought to `shape`; ValueError if `shape` is None and they differ."
-    from concurrent.futures import ThreadPoolExecutor
-
-    if store is not None:
-        return _read_stored(files, shape, resize, store)
-    read = decoded if shape is None else (lambda p: matched(decoded(p), shape, resize))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        images = list(pool.map(read, files))
-    for p, x in zip(files, images):
-        if x.shape != images[0].shape:
-            raise ValueError(
-                f"{p} is {tuple(x.shape[1:])}, but {files[0]} is {tuple(images[0].shape[1:])}; "
-                "give the shape that all should have, e.g. shape=(3, 32, 32)"
-            )
-    return torch.cat(images)
 
 # %% ../nbs/00_domains.ipynb #79a4e4e8
 def folder(

@@ -17,9 +17,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from .domains import Domain, Task, as_images, common_shape
+from .configurations import overridden
+from .domains import Domain, Task, common_shape
+from .images import as_images
+from .models import Model
 from .runs import method_module
-from .training import Model, Options, overridden
+from .training import Options
 
 # %% auto #0
 __all__ = ['as_pictures', 'two_sets', 'TransferClassifier']

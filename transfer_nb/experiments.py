@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from . import scores
+from .configurations import constants, overridden
 from .domains import look_up
 from .runs import PICKS, VALIDATOR, Arrays, Records, Run, method_module
-from .training import constants, overridden
 
 # %% auto #0
 __all__ = ['Overrides', 'Reported', 'FIELDS', 'SPLIT', 'OFFICIAL', 'Row', 'Column', 'Preset', 'overrides', 'merged', 'Table',

@@ -18,12 +18,12 @@ from torch.nn.functional import cross_entropy
 
 from . import networks, training
 from .alignment import check_same_classes, discriminator_loss, discriminator_state, fooling_loss
+from .configurations import SharedConstants, constant_of
 from .domains import Task
+from .models import Batch, Evaluator, History, Method, Model, device_of, evaluating
 from .networks import Floats, Stack, dcgan_decoder, lenet, mlp_discriminator, resnet50_encoder, upsampling_decoder
 from .runs import Arrays, feature_arrays, picked
-from .training import SCHEDULES, Batch, Evaluator, History, Method, Model, Options, SharedConstants
-from .training import constant_of, descend
-from .training import make_optimiser, set_lr
+from .training import SCHEDULES, Options, descend, make_optimiser, set_lr
 
 # %% auto #0
 __all__ = ['DESIGNS', 'ALIGNED', 'NETWORKS', 'WIDTH', 'DISCRIMINATOR', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3',
@@ -329,8 +329,8 @@ def redrawn(model: Model, task: Task, shift: int = 0) -> dict[str, Tensor]:
     theirs = source.subset([int((labels == b).nonzero()[0]) for _, b in pairs])
     images = task.matched(test.subset([int((shown_labels == a).nonzero()[0]) for a, _ in pairs]).images)
     method: Any = model.method
-    device = training.device_of(method)
-    with training.evaluating(method):
+    device = device_of(method)
+    with evaluating(method):
         ours, source_s = method.latent(images.to(device), 1), method.latent(task.matched(theirs.images).to(device), 0)
         shown = {k: method.target.decode(ours.domain, x) for k, x in (("drawn", ours.logits), ("swapped", source_s.logits))}
     return {"image": images} | {k: (x.float().clamp(0, 1) * 255).byte().cpu() for k, x in shown.items()}

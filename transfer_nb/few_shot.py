@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from . import domains, metric_transfer, pretext, training
+from .configurations import Configuration, constant_of
 from .domains import Domain, Task, revealed
 from .metric_transfer import Pseudo, propagate, trusted
+from .models import Batch, Evaluator, Method, Model, device_of
 from .runs import Run
-from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of
+from .training import Options
 
 # %% auto #0
 __all__ = ['SHARES', 'Answer', 'WAYS', 'evaluator', 'TABLE7', 'halves', 'split_classes', 'Episode', 'draw_episode', 'Features',
@@ -131,7 +133,7 @@ def tuned(
     names = tuple(task.test.classes[c] for c in e.classes)
     few = Domain(task.test.name, task.test.images[e.shots], e.shot_labels, names)
     episode = dataclasses.replace(task, labelled=few, metric=None, hidden_labels=None, test=None, labelled_test=None)
-    options = Options(str(training.device_of(metric.method)), precision, progress=False)
+    options = Options(str(device_of(metric.method)), precision, progress=False)
     model = metric_transfer.fit(episode, config, seed, options, lambda method, step: {}, metric=metric)
     return model.predict(task.test.images[e.queries])
 

@@ -19,10 +19,11 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from . import datasets, pretext, scores, training
 from .augment import VIEWS
+from .configurations import Configuration, constant_of
 from .domains import Domain, Task, need_one_class
+from .models import Batch, Evaluator, Method, Model, device_of
 from .runs import Arrays, Run
-from .training import Batch, Configuration, Evaluator, Method, Model, Options, constant_of, cosine_decay, descend
-from .training import make_optimiser, set_lr
+from .training import Options, cosine_decay, descend, make_optimiser, set_lr
 
 # %% auto #0
 __all__ = ['PROPAGATIONS', 'CODE', 'LABELS', 'TABLE1', 'TABLE2', 'TABLE6', 'class_means', 'nearest_votes', 'check_features',
@@ -414,7 +415,7 @@ def check(task: Task, config: Config) -> None:
 
 def propagated(task: Task, metric: Model, config: Config) -> Pseudo:
     "`propagate` along a metric, on its device; the result is on the CPU."
-    labels, device = task.labelled.labels, training.device_of(metric.method)
+    labels, device = task.labelled.labels, device_of(metric.method)
     assert labels is not None
     few, rest = (metric.features(d.images).to(device) for d in (task.labelled, task.unlabelled))
     return Pseudo(*(x.cpu() for x in propagate(few, labels.to(device), rest, len(task.labelled.classes), config)))

@@ -29,7 +29,8 @@ import torchvision
 from torch import Tensor, nn
 
 from .datasets import offline, write_atomically
-from .domains import Task, matched, nearest
+from .domains import Task, nearest
+from .images import matched
 
 # %% auto #0
 __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'LIBRARIES', 'PLAIN',

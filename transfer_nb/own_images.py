@@ -23,12 +23,14 @@ import torch
 from torch import Tensor
 
 from . import domains, fan, figures, networks, runs
+from .configurations import named_constants, overridden
 from .datasets import write_atomically
-from .domains import Task, image_files, look_up, make_task
+from .domains import Task, look_up, make_task
+from .images import image_files
+from .models import Model, load_model, pick_device, without_weights
 from .runs import SELECTOR, VALIDATOR, TaskEvaluator, method_module
 from .scores import ROWS
-from .training import Model, Options, load_model, named_constants, overridden, pick_device, test_accuracy
-from .training import without_weights
+from .training import Options, test_accuracy
 
 # %% auto #0
 __all__ = ['RECIPES', 'WRITTEN', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all',

@@ -18,10 +18,11 @@ from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from . import domains, networks, training
 from .augment import VIEWS, grey
+from .configurations import SharedConstants, constant_of
 from .domains import Domain, Task
+from .models import Batch, Evaluator, Method, Model, device_of, evaluating
 from .networks import Stack
-from .training import Batch, Evaluator, Method, Model, Options, SharedConstants, constant_of, cosine_decay, descend
-from .training import make_optimiser, set_lr
+from .training import Options, cosine_decay, descend, make_optimiser, set_lr
 
 # %% auto #0
 __all__ = ['PRETEXTS', 'CODE', 'evaluator', 'KEPT', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination',
@@ -84,8 +85,8 @@ class Pretext(Method):
 
     def of_all(self, call: Callable[[Tensor], Tensor], seen: Task, domain: Domain) -> Tensor:
         "What `call` makes of all images of a domain, in evaluation mode and without gradients."
-        device = training.device_of(self)
-        with training.evaluating(self):
+        device = device_of(self)
+        with evaluating(self):
             return torch.cat([call(seen.matched(part.to(device))) for part in domain.images.split(500)])
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:

@@ -39,8 +39,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import datasets, domains, networks, scores, training
+from .configurations import config_values, configured, named_constants, plain_number
 from .domains import Domain, Task, nearest
-from .training import Evaluator, History, Method, Model, Options, configured
+from .models import Evaluator, History, Method, Model, hardware, pick_device, versions
+from .training import Options
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'MESSAGES', 'PARENTS', 'REGISTRIES',
@@ -236,7 +238,7 @@ class Run:
         else:
             task, size, data = self.task.name, "own", content(self.task)
         return dict(
-            method=self.method, version=version_of(self.module, self.variant), config=training.named_constants(self.config),
+            method=self.method, version=version_of(self.module, self.variant), config=named_constants(self.config),
             task=task, size=size, labels=self.labels, variant=self.variant, data=data, seed=self.seed, precision=self.precision,
             n_evals=self.n_evals, needs={name: need.key for name, need in self.needs.items()},
         )  # fmt: skip
@@ -562,7 +564,7 @@ def measured_scores(run: Run, model: Model, task: Task) -> dict[str, Any]:
 
 def checked_score(name: str, value: Any) -> Any:
     "A score, or its three picks, as plain numbers; ValueError for anything else."
-    numbers = [training.plain_number(v) for v in (value if isinstance(value, list | tuple) else [value])]
+    numbers = [plain_number(v) for v in (value if isinstance(value, list | tuple) else [value])]
     if len(numbers) not in (1, len(PICKS)) or not all(isinstance(v, float | int) for v in numbers):
         raise ValueError(f"the score {name!r} must be a number, or three ({', '.join(PICKS)}), not {value!r}")
     return tuple(numbers) if len(numbers) == len(PICKS) else numbers[0]
@@ -572,7 +574,7 @@ def perform(
     run: Run, records: Records, device: str = "auto", data: Any = None, report: Any = None, capture: str = "auto"
 ) -> tuple[dict[str, Any], Arrays | None]:
     "Train and score a run; its record, and the arrays that it leaves."
-    where = training.pick_device(device)
+    where = pick_device(device)
     if where.type == "cpu":
         torch.set_num_threads(1)
     task = run.make_task(data)
@@ -581,7 +583,7 @@ def perform(
     record = {
         "format": FORMAT, "key": run.key, **run.identity, "scores": measured_scores(run, model, task),
         "evaluations": model.history.rows, "steps": run.config.steps, "seconds": round(model.history.seconds, 1),
-        "hardware": training.hardware(where), "versions": training.versions(),
+        "hardware": hardware(where), "versions": versions(),
         "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }  # fmt: skip
     return record, arrays
@@ -604,7 +606,7 @@ class Settings:
 
     def processes(self) -> int:
         "How many runs are made at once."
-        return self.workers or (1 if training.pick_device(self.device).type == "cuda" else os.cpu_count() or 1)
+        return self.workers or (1 if pick_device(self.device).type == "cuda" else os.cpu_count() or 1)
 
 
 class Outcome(NamedTuple):
@@ -655,7 +657,7 @@ def own_parts(run: Run) -> dict[str, dict[str, Any]]:
     worker process could not import it."""
     entries = datasets.own_entries(run.task) if isinstance(run.task, str) else []
     found: dict[str, dict[str, Any]] = {
-        "networks": {v: networks.OWN[v] for v in map(str, training.config_values(run.config).values()) if v in networks.OWN},
+        "networks": {v: networks.OWN[v] for v in map(str, config_values(run.config).values()) if v in networks.OWN},
         "tasks": {e.name: e for e in entries if isinstance(e, datasets.TaskSpec)},
         "domains": {e.name: e for e in entries if isinstance(e, datasets.DomainSpec)},
         "validators": {k: f for k, f in scores.VALIDATORS.items() if not networks.of_library(f)},
@@ -766,7 +768,7 @@ class RayEngine:
         self.ray, self.settings, self.running = ray, settings, dict[Any, Run]()
         if not ray.is_initialized():
             ray.init(num_cpus=settings.workers or None, log_to_driver=False)
-        gpus = 1 if training.pick_device(settings.device).type == "cuda" else 0
+        gpus = 1 if pick_device(settings.device).type == "cuda" else 0
         self.work = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(work)
 
     def submit(self, run: Run, keep: bool = False) -> None:

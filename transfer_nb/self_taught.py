@@ -18,10 +18,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from . import domains, networks, pretext, training
 from .augment import VIEWS
+from .configurations import SharedConstants, constant_of
 from .domains import Task
+from .models import Batch, Evaluator, Method, Model, evaluating
 from .runs import Run, varied
-from .training import Batch, Evaluator, Method, Model, Options, SharedConstants, constant_of, descend, make_optimiser
-from .training import set_lr
+from .training import Options, descend, make_optimiser, set_lr
 
 # %% auto #0
 __all__ = ['BASELINES', 'Layers', 'Network', 'Encoding', 'label_loss', 'pseudo_labels', 'Learning', 'Learner', 'check_shown',
@@ -131,7 +132,7 @@ class Learner(Method):
         else:
             encoder, _ = networks.encoder(config.network, seen.shape, config.pretrained, config.backbone_lr)
         encoder = encoder.to(torch.get_default_device())
-        with training.evaluating(encoder):
+        with evaluating(encoder):
             width = encoder(torch.zeros(1, *seen.shape, dtype=torch.uint8)).shape[1]
         return encoder.train(), width
 

@@ -16,8 +16,10 @@ from torch.nn.functional import cross_entropy
 from . import clustering, pretext, training
 from .augment import VIEWS
 from .clustering import PRETRAINING, Clusterer, Start, begin, student
+from .configurations import Configuration, constant_of
 from .domains import Task
-from .training import Batch, Configuration, Evaluator, Model, Options, constant_of
+from .models import Batch, Evaluator, Model, largest_share
+from .training import Options
 
 needs = clustering.needs  # the pretrained network
 arrays, check, evaluator = clustering.arrays, clustering.check, clustering.evaluator
@@ -127,7 +129,7 @@ class Supreme(Clusterer):
             "balance loss": config.balance * balance_loss(p),
             "binary loss": config.binary * binary_loss(torch.cat([new, known])),
             "label loss": config.source * cross_entropy(self.known(known).float(), labelled.labels),
-            "largest cluster": training.largest_share(p.detach()),  # shown; without a gradient, it does nothing in the sum
+            "largest cluster": largest_share(p.detach()),  # shown; without a gradient, it does nothing in the sum
         }
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:

@@ -5,25 +5,18 @@
 # %% ../nbs/04_training.ipynb #bb08d24e
 from __future__ import annotations
 
-import ast
 import contextlib
-import copy
 import dataclasses
-import importlib.util
-import itertools
 import math
 import os
-import platform
-import random
 import signal
 import threading
 import time
-import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,23 +26,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm import tqdm
 
 from . import networks
+from .configurations import config_values, plain_number
 from .datasets import write_atomically
-from .domains import Domain, Task, as_domain, content, look_up, nearest, need_one_class, read_images, upright
+from .domains import Domain, Task, content, need_one_class
+from .models import Batch, Evaluator, History, Method, Model
+from .models import device_of, evaluating, pick_device, random_state, seeded, set_random_state
 
 # %% auto #0
-__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'Evaluator', 'PRECISIONS', 'WARNING', 'SHOWN',
-           'Images', 'MODEL_FORMAT', 'seed_for', 'epoch_order', 'Batch', 'class_balanced', 'Sampler', 'pick_device',
-           'on_device', 'load', 'too_large', 'StreamedBatches', 'StreamedSampler', 'representative', 'Method',
-           'largest_share', 'device_of', 'Outputs', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay',
-           'set_lr', 'by_factor', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods', 'forbid_waiting',
-           'Eager', 'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors', 'state_copies',
-           'put_back', 'random_state', 'set_random_state', 'seeded', 'WrongCheckpoint', 'check_identity', 'constant_of',
-           'check_value', 'plain_number', 'Configuration', 'SharedConstants', 'named_constants', 'configured',
-           'constants', 'typed', 'overridden', 'History', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted',
-           'evaluating', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
-           'save', 'restore', 'pictures', 'Model', 'test_accuracy', 'config_values', 'deterministic', 'prepare', 'fit',
-           'versions', 'hardware', 'cpu_state', 'task_facts', 'described_by', 'blank_task', 'left_out', 'refill',
-           'imported_class', 'without_weights', 'known_networks', 'save_model', 'read_model', 'load_model', 'Predictor']
+__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'PRECISIONS', 'WARNING', 'SHOWN', 'seed_for',
+           'epoch_order', 'class_balanced', 'Sampler', 'on_device', 'load', 'too_large', 'StreamedBatches',
+           'StreamedSampler', 'representative', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'set_lr',
+           'by_factor', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods', 'forbid_waiting', 'Eager',
+           'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back',
+           'WrongCheckpoint', 'check_identity', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted',
+           'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save',
+           'restore', 'test_accuracy', 'deterministic', 'prepare', 'fit']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -62,18 +53,6 @@ def epoch_order(n: int, seed: int, stream: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed_for(seed, stream, epoch)))
 
 # %% ../nbs/04_training.ipynb #e0f7e88c
-class Batch(NamedTuple):
-    "What a step is given of one domain: uint8 images (B,C,H,W), labels (B,) or None where hidden, positions in the domain (B,)."
-
-    images: Tensor
-    labels: Tensor | None
-    position: Tensor | None = None
-
-    def to(self, device: torch.device) -> Batch:
-        "The batch on `device`; what is there already is not copied."
-        return Batch(*(None if t is None else t.to(device, non_blocking=True) for t in self))  # type: ignore[arg-type]
-
-
 def class_balanced(domain: Domain) -> Tensor:
     "Places, int64 (classes · most,), as many of each class: those of rare ones several times. ValueError without one class each."
     if domain.labels is None or domain.multilabel:
@@ -108,21 +87,6 @@ class Sampler:
         return Batch(self.domain.images[i], None if labels is None else labels[i], i)
 
 # %% ../nbs/04_training.ipynb #4e7556ee
-def pick_device(name: str = "auto") -> torch.device:
-    "`auto`: a GPU where there is one. ValueError for a name that torch has not; RuntimeError for a device that is not there."
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"device={name!r} is not auto, cpu, cuda, cuda:0, ...") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(f"device={name!r} was asked for, but no CUDA device is available: use device='cpu' or 'auto'")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise RuntimeError(f"device={name!r} was asked for, and there are {torch.cuda.device_count()}: the first is cuda:0")
-    return device
-
-
 def on_device(domain: Domain, task: Task, device: torch.device) -> Domain:
     "The domain with its images matched to the task's shape and moved to `device`."
     images = task.matched(domain.images.to(device))
@@ -188,71 +152,6 @@ def representative(domain: Domain, task: Task, most: int = 10_000) -> Tensor:
         return domain.images
     order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(0), device="cpu")[:most]
     return task.matched(domain.images[order.to(domain.images.device)])
-
-# %% ../nbs/04_training.ipynb #0ccaeb8b
-class Method(nn.Module):
-    "Networks are submodules; `optimisers` is a list; `step` makes one update. See `transfer_nb.dann.DANN`."
-
-    optimisers: list[torch.optim.Optimizer]
-    stages: Sequence[int] = ()  # steps of each stage, where there is more than one; together they are the configuration's `steps`
-    capturable = True  # whether its step can be recorded as a CUDA graph
-    multilabel = False  # whether it can learn from images that show several classes at once
-    target_labels = False  # whether it learns from labels of the unlabelled domain, where some are given
-    clusters = False  # whether its answers for the unlabelled domain are clusters, which have no names
-    knows = True  # whether its answers for the labelled domain are that domain's classes, where `clusters`
-    stage = 0  # the one that is going on
-    unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
-
-    def enter(self, stage: int) -> None:
-        "Called by the loop before the first step of stage 1, 2, ..."
-        self.stage = stage
-        self.begin(stage)
-
-    def begin(self, stage: int) -> None:
-        "What has to be done first in stage 1, 2, ...: the place to copy weights and to make new optimisers."
-
-    def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
-        "One update. Returns named losses as 0-d tensors; must not wait for the device."
-        raise NotImplementedError
-
-    def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
-        "uint8 (N,C,H,W) to float (N,D)."
-        raise NotImplementedError
-
-    def logits(self, images: Tensor, domain: int = 1) -> Tensor:
-        "uint8 (N,C,H,W) to float (N, classes)."
-        raise NotImplementedError(f"{type(self).__name__} makes features, and no classes: ask for features()")
-
-    def outputs(self, images: Tensor, domain: int = 1) -> Outputs:
-        "What evaluators need of uint8 images (N,C,H,W); a method that can compute it in one pass should."
-        return Outputs(self.logits(images, domain), self.features(images, domain, "hidden"), None)
-
-    @classmethod
-    def rebuilt(cls, seen: Task, config: Any) -> Method:
-        "A new method on a task of blank images, which is then given the weights of a saved one."
-        return cls(seen, config)
-
-    def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
-        "What may have gone wrong, by name, given an interval's mean losses; shown and recorded where it is true."
-        return {}
-
-# %% ../nbs/04_training.ipynb #0ccac
-def largest_share(outputs: Tensor) -> Tensor:
-    "The share (0-d) of the images whose largest output (b, classes) is that of the most frequent class: near 1 after a collapse."
-    return torch.zeros_like(outputs).scatter_(1, outputs.argmax(1, keepdim=True), 1.0).mean(0).amax()
-
-
-def device_of(method: nn.Module) -> torch.device:
-    "Where the tensors of a method are."
-    return next(itertools.chain(method.parameters(), method.buffers())).device
-
-
-class Outputs(NamedTuple):
-    "Class logits (N, classes), the last hidden layer (N,H), and the domain classifier's logits (N,), or None without one."
-
-    logits: Tensor
-    hidden: Tensor
-    domain_logit: Tensor | None
 
 # %% ../nbs/04_training.ipynb #81495eae
 def inverse_decay(progress: Tensor, alpha: float = 10.0, beta: float = 0.75) -> Tensor:
@@ -438,40 +337,6 @@ def put_back(method: Method, before: Sequence[Tensor]) -> None:
     for tensor in now[len(before) :]:
         tensor.zero_()
 
-# %% ../nbs/04_training.ipynb #f4d34994
-def random_state() -> dict[str, Any]:
-    "The state of the global generators of PyTorch, numpy and Python."
-    legacy: Any = np.random.get_state(legacy=False)
-    state = legacy | {"state": legacy["state"] | {"key": legacy["state"]["key"].tolist()}} if "key" in legacy["state"] else legacy
-    return {
-        "cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": state, "python": random.getstate(),
-    }  # fmt: skip
-
-
-def set_random_state(state: Mapping[str, Any]) -> None:
-    "Put back what `random_state` gave."
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
-    if "numpy" in state:  # which checkpoints of earlier versions have not
-        np.random.set_state(state["numpy"])
-        random.setstate(state["python"])
-
-
-@contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    "Inside, the global generators start from `seed`; afterwards they are as they were."
-    before = random_state()
-    torch.manual_seed(seed)
-    if before["numpy"]["bit_generator"] == "MT19937":  # unless the user has set another one
-        np.random.seed(seed % 2**32)
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        set_random_state(before)
-
 # %% ../nbs/04_training.ipynb #ef8d0e2e
 class WrongCheckpoint(ValueError):
     "A checkpoint belongs to another configuration."
@@ -485,153 +350,6 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Pa
         raise WrongCheckpoint(
             f"{path} is of another run, or of an earlier version ({'; '.join(differ)}): delete it, or give another path"
         )
-
-# %% ../nbs/04_training.ipynb #c0f19a02
-def constant_of(
-    default: Any, source: str = "", *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf,
-    below: float = math.inf, among: Iterable[str] | None = None, added: bool = False,
-) -> Any:  # fmt: skip
-    """A field of a configuration: its default, where that is from, and which values it may have (None is always allowed as a
-    default). `among`: the names to choose from; a registry may grow later. `added`: there were runs before there was this
-    constant; at its default it is no part of their names."""
-    limits = dict(least=least, above=above, most=most, below=below)
-    return field(default=default, metadata={"source": source, "among": among, "added": added, **limits})
-
-
-def check_value(name: str, value: Any, *, least: float, above: float, most: float, below: float, among: Any, **_: Any) -> None:
-    "ValueError that names the constant, unless its value is one of those that it may have."
-    if among is not None and value not in among:
-        every = list(map(str, among))
-        raise ValueError(
-            f"{name}={value!r} is not one of {', '.join(every) if len(every) < 20 else nearest(value, every) + ', …'}"
-        )
-    if among is None and not (least <= value <= most and above < value < below):
-        low = f"above {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else ""
-        high = f"below {below:g}" if below < math.inf else f"at most {most:g}" if most < math.inf else ""
-        raise ValueError(f"{name}={value} must be {' and '.join(filter(None, (low, high)))}")
-
-# %% ../nbs/04_training.ipynb #04b00013
-def plain_number(value: Any) -> Any:
-    "A number of numpy's or in a tensor as Python's, which is written to a checkpoint and hashed in one way; others as they are."
-    return value.item() if isinstance(value, np.generic) or isinstance(value, Tensor) and value.ndim == 0 else value
-
-
-@dataclass(frozen=True)
-class Configuration:
-    "What the methods' configurations derive from: they are checked when they are made. ValueError for what cannot be."
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for f in dataclasses.fields(self):
-            value = typed(f.name, getattr(self, f.name), hints[f.name])
-            object.__setattr__(self, f.name, value)
-            if f.metadata and not (value is None and f.default is None):
-                check_value(f.name, value, **f.metadata)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedConstants(Configuration):
-    """What methods that train a network share: whether it starts from a backbone's weights, and how batches are drawn. ValueError
-    where there are no weights for it."""
-
-    pretrained: bool = constant_of(False, "ours: a backbone's weights from ImageNet", added=True)
-    backbone_lr: float = constant_of(0.1, "ours: factor on the lr of what is pretrained", least=0, added=True)
-    unlabelled_batch_size: int | None = constant_of(None, "ours; None: as `batch_size`", least=1, added=True)
-    balanced_batches: bool = constant_of(False, "ours: as many labelled images of each class in an epoch", added=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        network: Any = vars(self)["network"]
-        papers = network in networks.ENCODERS or not networks.where_from(network)
-        if self.pretrained and network not in networks.OWN and papers:
-            raise ValueError(networks.no_weights(network))
-
-# %% ../nbs/04_training.ipynb #04b00015
-def named_constants(config: Any) -> dict[str, Any]:
-    "A configuration as nested plain values, without the `added` constants that are at their default: what a run is named by."
-    kept = [f for f in dataclasses.fields(config) if not (f.metadata.get("added") and getattr(config, f.name) == f.default)]
-    inner = lambda v: named_constants(v) if dataclasses.is_dataclass(v) else plain_number(copy.deepcopy(v))
-    return {f.name: inner(getattr(config, f.name)) for f in kept}
-
-
-def configured(kind: type, values: Mapping[str, Any]) -> Any:
-    "A configuration from what `named_constants` gave; ValueError where its class has other fields by now."
-    hints = get_type_hints(kind)
-    late = {f.name for f in dataclasses.fields(kind) if f.metadata.get("added")}
-    if differ := sorted((set(hints) - late - set(values)) | (set(values) - set(hints))):
-        raise ValueError(
-            f"{kind.__module__}.{kind.__qualname__} and the record differ in {', '.join(differ)}: made by another version"
-        )
-    inner: Any = lambda k: next((t for t in (k, *get_args(k)) if dataclasses.is_dataclass(t)), None)
-    return kind(**{k: configured(inner(hints[k]), v) if isinstance(v, Mapping) else v for k, v in values.items()})
-
-
-def constants(config: Any) -> list[dict[str, Any]]:
-    "The constants of a configuration: name, value, and where the value is from."
-    fields = sorted(dataclasses.fields(config), key=lambda f: f.metadata.get("added", False))
-    return [{"constant": f.name, "value": getattr(config, f.name), "source": f.metadata.get("source", "")} for f in fields]
-
-# %% ../nbs/04_training.ipynb #c0f19a04
-def typed(name: str, value: Any, kind: Any) -> Any:
-    "A value, or a text that stands for one, as a field of type `kind` has it; ValueError for another type."
-    choices = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    named = [v for k in choices if get_origin(k) is Literal for v in get_args(k)]
-    kinds = tuple(get_origin(k) or k for k in choices if get_origin(k) is not Literal)
-    value = plain_number(value)
-    value = networks.own(value) if isinstance(value, nn.Module) else value
-    if isinstance(value, str) and value not in named and (str not in kinds or value == "None" and types.NoneType in kinds):
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            pass
-    if float in kinds and type(value) is int:
-        value = float(value)
-    value = tuple(value) if tuple in kinds and isinstance(value, list) else value  # a record has a list
-    if Any in kinds or any(type(value) is type(v) and value == v for v in named):
-        return value
-    if type(value) not in kinds and not (dataclasses.is_dataclass(value) and isinstance(value, kinds)):
-        names = [{types.NoneType: "None", bool: "True or False"}.get(k, k.__name__) for k in kinds]
-        raise ValueError(f"{name}={value!r} must be {' or '.join([*map(repr, named), *names])}")
-    return value
-
-
-def overridden(config: Any, changes: Mapping[str, Any]) -> Any:
-    """The configuration with other values; `outer.inner` names a field of an inner configuration. ValueError for a name that does
-    not exist, or a value that cannot be."""
-    hints, flat = get_type_hints(type(config)), dict[str, Any]()
-    nested: dict[str, dict[str, Any]] = {}
-    for name, value in changes.items():
-        outer, _, inner = name.partition(".")
-        look_up(outer, hints, f"constant of {type(config).__module__.rpartition('.')[2]}")
-        if inner:
-            nested.setdefault(outer, {})[inner] = value
-        else:
-            flat[outer] = typed(name, value, hints[outer])
-    for outer, inner_changes in nested.items():
-        within = flat.get(outer, getattr(config, outer))
-        if not dataclasses.is_dataclass(within):
-            raise ValueError(f"{outer} is {within!r}: it has no {next(iter(inner_changes))} to be set")
-        flat[outer] = overridden(within, inner_changes)
-    return dataclasses.replace(config, **flat)
-
-# %% ../nbs/04_training.ipynb #e87f71b1
-@dataclass
-class History:
-    "The evaluations of a run: one dict for each, with the `step` after which it was made."
-
-    rows: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def column(self, name: str) -> list[float]:
-        "All values of one loss or score; KeyError unless every evaluation has it."
-        return [row[name] for row in self.rows]
-
-    def last(self, name: str) -> float:
-        "The value at the last step."
-        return self.rows[-1][name]
-
-
-Evaluator = Callable[[Method, int], Mapping[str, float]]
 
 # %% ../nbs/04_training.ipynb #ab4fc54a
 PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -695,19 +413,6 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if caught:
         raise KeyboardInterrupt
-
-# %% ../nbs/04_training.ipynb #89095151
-@contextlib.contextmanager
-def evaluating(method: Method) -> Iterator[None]:
-    "Evaluation mode without gradients. The method's mode and the random state are left as they were found."
-    state, was_training = random_state(), method.training
-    method.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        method.train(was_training)
-        set_random_state(state)
 
 # %% ../nbs/04_training.ipynb #8bcc6efc
 def place_in(step: int, stages: Sequence[int]) -> tuple[int, int]:
@@ -871,129 +576,6 @@ def restore(loop: Loop) -> None:
     loop.done, loop.sums = state["done"], state["sums"]
     loop.history = History(state["history"], state["seconds"])
 
-# %% ../nbs/04_training.ipynb #e5069d34
-Images = Tensor | np.ndarray | Domain | str | Path | Sequence[str | Path]
-
-
-def pictures(images: Images, task: Task) -> Tensor:
-    """uint8 (N,C,H,W) from what a model can be asked about: a tensor or an array of images, one image, a folder, a file, files,
-    a domain. Of a task of colour images three dimensions are one image; of grey ones, N images. ValueError for anything else,
-    FileNotFoundError where there is no such file."""
-    if isinstance(images, Domain):
-        return images.images
-    if isinstance(images, str | Path) and not Path(images).is_dir():
-        if not Path(images).is_file():
-            raise FileNotFoundError(f"{images} is neither a file nor a folder")
-        images = [images]
-    if isinstance(images, Iterator):
-        images = list(images)
-    if hasattr(images, "dataset"):
-        raise ValueError("images: a DataLoader is not taken; give its images, or go through it with `model.module()`")
-    if hasattr(images, "convert"):  # a picture of Pillow's
-        images = [images]  # type: ignore[list-item]
-    if isinstance(images, list | tuple) and any(hasattr(x, "convert") for x in images):
-        mode = "RGB" if task.image_shape[0] == 3 else "L"
-        images = [upright(x, mode) if hasattr(x, "convert") else x for x in images]  # type: ignore[misc]
-    if isinstance(images, list | tuple) and not images:
-        raise ValueError("images: the list is empty")
-    if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
-        return read_images([Path(x) for x in images], task.image_shape, task.resize)
-    if isinstance(images, Tensor | np.ndarray):
-        colour = task.image_shape[0] == 3
-        if images.ndim == (3 if colour else 2):
-            if colour and not {1, 3} & {images.shape[0], images.shape[2]}:
-                raise ValueError("images: grey images for a model of colour images must be (N,1,H,W)")
-            images = images[None]
-        if images.ndim == 4 and isinstance(images, Tensor) and images.dtype == torch.uint8 and images.shape[1] in (1, 3):
-            return images
-    given: Any = images
-    return as_domain(given, "images", shape=task.image_shape, resize=task.resize, labelled=False).images
-
-# %% ../nbs/04_training.ipynb #04b00011
-@dataclass(repr=False)
-class Model:
-    """A trained method with what it takes to use it: the task's shape, its classes, and the history of its training. `domain`,
-    where it is asked for: 1 for images like the unlabelled ones, 0 like the labelled ones; None: as the task's test set."""
-
-    method: Method
-    task: Task
-    history: History = field(default_factory=History)
-
-    def __repr__(self) -> str:
-        last = ", ".join(f"{name} {value:.3f}" for name, value in (self.history.rows or [{}])[-1].items() if name == "accuracy")
-        return f"Model({type(self.method).__name__}, {self.task.name}, {len(self.classes)} classes{', ' * bool(last)}{last})"
-
-    def like(self, domain: int | None) -> int:
-        "A domain, or the one that the task's test set is like. ValueError unless it is 0, 1 or None."
-        if domain not in (None, 0, 1):
-            raise ValueError(f"domain={domain} must be 0 (like the labelled images), 1 (like the unlabelled ones), or None")
-        return self.task.test_domain if domain is None else int(domain)
-
-    def map(self, call: Callable[[Tensor], Tensor], images: Images) -> Tensor:
-        "Apply `call` to matched images (N,C,H,W) in batches, on the method's device; the result is on the CPU."
-        with evaluating(self.method):
-            return torch.cat([call(part).float().cpu() for part in self.batches(images)])
-
-    def batches(self, images: Images, pixels: int = 2**24) -> Iterator[Tensor]:
-        "Matched images in batches of at most 500 and `pixels`, on the method's device."
-        device, found = device_of(self.method), pictures(images, self.task)
-        size = min(500, max(1, pixels // math.prod(self.task.image_shape)))
-        yield from (self.task.matched(part.to(device)) for part in found.split(size))
-
-    def outputs(self, images: Images, domain: int | None = None) -> Outputs:
-        "Logits, hidden features and domain logits of images, in one pass."
-        d = self.like(domain)
-        with evaluating(self.method):
-            found = [self.method.outputs(part, d) for part in self.batches(images)]
-        gather = lambda parts: torch.cat([p.float().cpu() for p in parts])
-        logits, hidden, domain_logits = zip(*found)
-        return Outputs(gather(logits), gather(hidden), None if domain_logits[0] is None else gather(domain_logits))
-
-    def logits(self, images: Images, domain: int | None = None) -> Tensor:
-        "Images to float (N, classes)."
-        d = self.like(domain)
-        return self.map(lambda x: self.method.logits(x, d), images)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        "The names of the classes that it was trained on."
-        return self.task.labelled.classes
-
-    def predict(self, images: Images, domain: int | None = None) -> Tensor:
-        """Class ids int64 (N,) of images, into `classes` (of a clustering: numbers of clusters). ValueError where an image may
-        show several classes."""
-        if self.task.labelled.multilabel:
-            raise ValueError("an image may show several classes, or none: use predict_proba, which gives each its probability")
-        return self.logits(images, domain).argmax(1)
-
-    def unnamed(self, domain: int | None = None) -> bool:
-        "Whether what is predicted for a domain are numbers of clusters, which have no names."
-        return self.method.clusters and (self.like(domain) == 1 or not self.method.knows)
-
-    def predict_names(self, images: Images, domain: int | None = None) -> list[str]:
-        "The names of the classes of images, N of them. ValueError for clusters, which have no names."
-        if self.unnamed(domain):
-            raise ValueError("new classes have no names: use predict, which gives the number of a cluster")
-        return [self.classes[i] for i in self.predict(images, domain).tolist()]
-
-    def predict_proba(self, images: Images, domain: int | None = None) -> Tensor:
-        "Probabilities float (N, classes) of images; of several classes at once, each by itself."
-        logits = self.logits(images, domain)
-        return logits.sigmoid() if self.task.labelled.multilabel else logits.softmax(1)
-
-    def features(self, images: Images, domain: int | None = None, layer: str = "features") -> Tensor:
-        "Features float (N,D) of images."
-        d = self.like(domain)
-        return self.map(lambda x: self.method.features(x, d, layer), images)
-
-    def save(self, path: str | Path) -> None:
-        "Write it to a file; see `save_model`."
-        save_model(self, Path(path))
-
-    def module(self, domain: int | None = None) -> nn.Module:
-        "A plain module from images (N,C,H,W) of the task's shape, 0 to 255, to logits (N, classes), in evaluation mode."
-        return Predictor(self.method, self.task.describe, self.like(domain)).eval()
-
 # %% ../nbs/04_training.ipynb #edfd0a96
 def test_accuracy(task: Task) -> Evaluator:
     """Evaluates `accuracy` on the whole test set (a fraction), and `source_accuracy` on the whole of the labelled domain's own
@@ -1009,17 +591,6 @@ def test_accuracy(task: Task) -> Evaluator:
     return evaluate
 
 # %% ../nbs/04_training.ipynb #766c8d07
-def config_values(config: Any) -> dict[str, Any]:
-    "A configuration dataclass as plain values; those of an inner one under `outer.inner`."
-    found: dict[str, Any] = {}
-    for name, value in (config if isinstance(config, dict) else named_constants(config)).items():
-        if isinstance(value, dict):
-            found |= {f"{name}.{k}": v for k, v in config_values(value).items()}
-        elif isinstance(value, str | int | float | bool | tuple | None):
-            found[name] = value
-    return found
-
-
 @contextlib.contextmanager
 def deterministic() -> Iterator[None]:
     "cuDNN picks deterministic kernels, so that one seed gives the same bits."
@@ -1086,189 +657,3 @@ def fit(
         restore(loop)
         history = loop.go()
     return Model(method.eval(), task, history)
-
-# %% ../nbs/04_training.ipynb #1371219f
-def versions() -> str:
-    "Python and PyTorch versions, for the record of a run."
-    return f"python {platform.python_version()}, torch {torch.__version__}"
-
-
-def hardware(device: torch.device) -> str:
-    "What a run ran on, for its record: the GPU's name, or the number of CPU threads."
-    threads = torch.get_num_threads()
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {threads} thread{'s' * (threads > 1)}"
-
-# %% ../nbs/04_training.ipynb #04b00002
-def cpu_state(module: nn.Module, without: Iterable[str] = ()) -> dict[str, Tensor]:
-    "The tensors of a module, by name, on the CPU, each with memory of its own."
-    return {k: v.detach().cpu().clone() for k, v in module.state_dict().items() if k not in set(without)}
-
-
-def task_facts(task: Task) -> dict[str, Any]:
-    "What of a task is needed to use a model, as plain values; and the weights of the backbone that describes its images."
-    names = lambda d: None if d is None else list(d.classes)
-    facts: dict[str, Any] = {role: names(getattr(task, role)) for role in ("labelled", "unlabelled", "metric")}
-    facts |= {k: getattr(task, k) for k in ("name", "resize", "test_domain")}
-    facts |= {"shape": list(task.shape), "kind": str(task.kind), "multilabel": task.labelled.multilabel}
-    d = task.describe
-    described = d and {"network": d.network, "shape": list(d.shape), "resize": d.resize, "state": cpu_state(d.layers)}
-    return facts | {"describe": described}
-
-
-def described_by(given: Mapping[str, Any]) -> networks.Stack:
-    "The frozen backbone of a saved task."
-    layers, _ = networks.encoder(given["network"], tuple(given["shape"]))
-    layers.load_state_dict(given["state"])
-    return layers.requires_grad_(False)
-
-
-def blank_task(facts: Mapping[str, Any]) -> Task:
-    "A task with the facts of a saved one, and one black image of each class."
-    shape = tuple(facts["shape"])
-
-    def blank(name: str, classes: Sequence[str], labels: Tensor | None) -> Domain:
-        images = torch.zeros(1, *shape, dtype=torch.uint8).expand(max(2, len(classes)), -1, -1, -1)
-        return Domain(name, images, labels, tuple(classes))
-
-    known, other = facts["labelled"], facts["unlabelled"]
-    ids = torch.arange(max(2, len(known))) % len(known)
-    labels = torch.nn.functional.one_hot(ids, len(known)).bool() if facts["multilabel"] else ids
-    metric = None if facts["metric"] is None else blank("metric", facts["metric"], torch.arange(max(2, len(facts["metric"]))))
-    given = facts["describe"]
-    describe = given and networks.Describe(described_by(given), given["network"], tuple(given["shape"]), given["resize"])
-    return Task(
-        facts["name"], blank("labelled", known, labels), blank("unlabelled", other, None), metric=metric, shape=shape,
-        resize=facts["resize"], test_domain=facts["test_domain"], kind=facts["kind"], describe=describe,
-    )  # fmt: skip
-
-# %% ../nbs/04_training.ipynb #04b00021
-def left_out(method: nn.Module) -> set[str]:
-    "The names, in its `state_dict`, of the buffers that a saved method does not have."
-    return {f"{at}.{name}".lstrip(".") for at, m in method.named_modules() for name in getattr(m, "unsaved", ())}
-
-
-def refill(method: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    "Give a new method the saved tensors. ValueError where they are not its own."
-    here = method.state_dict()
-    for name, value in state.items():
-        at, _, leaf = name.rpartition(".")
-        if (
-            name in here
-            and here[name].shape != value.shape
-            and leaf in dict(method.get_submodule(at).named_buffers(recurse=False))
-        ):
-            method.get_submodule(at).register_buffer(leaf, value)  # its size depends on the training images
-    try:
-        missing = set(method.load_state_dict(state, strict=False).missing_keys) - left_out(method)
-        wrong = set(state) - set(here) | missing
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not fit this version of its method: {str(error).splitlines()[-1].strip()}") from error
-    if wrong:
-        raise ValueError(f"{path} does not fit this version of its method, which differs in {', '.join(sorted(wrong)[:3])}")
-
-# %% ../nbs/04_training.ipynb #04b00023
-def imported_class(place: str, path: Path) -> Any:
-    "The class that a saved model names, if it is one of this package; ValueError for any other."
-    module, _, name = place.partition(":")
-    package = __name__.rpartition(".")[0]
-    ours = module.startswith(f"{package}.") and importlib.util.find_spec(module)
-    found = getattr(importlib.import_module(module), name, None) if ours else None
-    if not (isinstance(found, type) and issubclass(found, Method | Configuration)):
-        raise ValueError(f"{path}: {place} is not a method of this package; give its class with method=")
-    return found
-
-
-def without_weights(values: Mapping[str, Any]) -> dict[str, Any]:
-    "Constants, of which none asks for pretrained weights: those of the file will take their place."
-    inner = lambda v: without_weights(v) if isinstance(v, Mapping) else v
-    return {k: inner(v) for k, v in values.items() if k != "pretrained"}
-
-# %% ../nbs/04_training.ipynb #04b00026
-@contextlib.contextmanager
-def known_networks(found: Mapping[str, Any], network: nn.Module | None, path: Path) -> Iterator[None]:
-    "Inside, the names of a user's own networks in a saved model stand for `network`. ValueError where it is needed, and is None."
-    described, before = found["task"]["describe"], dict(networks.OWN)
-    names = [v for k, v in config_values(found["config"]).items() if k.endswith("network")]
-    own = [str(v) for v in (*names, described and described["network"]) if str(v).startswith("own-")]
-    if network is None and (unknown := [name for name in own if name not in before]):
-        raise ValueError(f"{path} was trained on a network of your own ({unknown[0]}): give it with network=")
-    networks.OWN.update({} if network is None else dict.fromkeys(own, network))
-    try:
-        yield
-    finally:
-        networks.OWN.clear()
-        networks.OWN.update(before)
-
-# %% ../nbs/04_training.ipynb #04b00028
-MODEL_FORMAT = 1  # of a saved model
-
-
-def save_model(model: Model, path: Path) -> None:
-    "Write what it takes to use a model, and no image, in one go. ValueError for a method without weights of its own."
-    method: Any = model.method
-    if not hasattr(method, "config"):
-        raise ValueError(
-            f"{type(method).__name__} has no `config`, which is saved, too: set `self.config` in its __init__. (A method without"
-            " weights of its own has none: save the model that it was given)"
-        )
-    place = lambda x: f"{type(x).__module__}:{type(x).__qualname__}"
-    found = {
-        "saved by": "transfer_nb", "format": MODEL_FORMAT, "method": place(method), "config class": place(method.config),
-        "config": named_constants(method.config), "task": task_facts(model.task), "versions": versions(), "stage": method.stage,
-        "state": cpu_state(method, left_out(method)), "history": model.history.rows, "seconds": model.history.seconds,
-    }  # fmt: skip
-    write_atomically(path, lambda p: torch.save(found, p))
-
-
-def read_model(path: Path) -> dict[str, Any]:
-    "The dictionary in a saved model; ValueError where the file is not one, is cut off, or was made by a newer version."
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name the saved model in it, like {path / 'model.pt'}")
-    try:
-        found = torch.load(path, weights_only=True, map_location="cpu")
-    except OSError:
-        raise
-    except Exception as error:  # torch raises errors of many kinds
-        raise ValueError(f"{path} is no saved model, or is cut off") from error
-    if not isinstance(found, dict) or found.get("saved by") != "transfer_nb":
-        raise ValueError(f"{path} was not written by `Model.save`; a checkpoint or a file of weights is no model")
-    if found.get("format", 0) > MODEL_FORMAT:
-        raise ValueError(f"{path} was made by a newer version ({found.get('versions')}): upgrade transfer_nb to read it")
-    if lacking := [k for k in ("method", "config class", "config", "task", "state", "history", "seconds") if k not in found]:
-        raise ValueError(f"{path} is no saved model: it has no {', '.join(lacking)}")
-    return found
-
-# %% ../nbs/04_training.ipynb #04b0002a
-def load_model(
-    path: str | Path, *, method: type[Method] | None = None, network: nn.Module | None = None, device: str = "auto"
-) -> Model:
-    """The model that `Model.save` wrote. Of one's own method or network it needs the class or the module itself. ValueError for
-    a file that is not one, is cut off, or does not fit. Nothing in the file is run."""
-    path, where = Path(path), pick_device(device)
-    found = read_model(path)
-    kind = method or imported_class(found["method"], path)
-    config_class = imported_class(found["config class"], path) if method is None else getattr(method, "Config", None)
-    values = without_weights(found["config"])
-    shared = {f.name: f.default for f in dataclasses.fields(SharedConstants)}  # which a file has where they are no defaults
-    config = configured(config_class, values) if config_class else types.SimpleNamespace(**shared | values)
-    with known_networks(found, network, path), torch.random.fork_rng(), torch.device(where):
-        task = blank_task(found["task"])
-        rebuilt = kind.rebuilt(task, config)
-        for stage in range(1, found.get("stage", len(rebuilt.stages) - 1) + 1):
-            rebuilt.enter(stage)
-    refill(rebuilt, found["state"], path)
-    return Model(
-        rebuilt.to(where).to(memory_format=torch.channels_last).eval(), task, History(found["history"], found["seconds"])
-    )
-
-# %% ../nbs/04_training.ipynb #04b0002c
-class Predictor(nn.Module):
-    "What `Model.module` gives: a method's logits, without the rest."
-
-    def __init__(self, method: Method, describe: networks.Describe | None, domain: int):
-        super().__init__()
-        self.method, self.domain = method, domain
-        self.layers = nn.Identity() if describe is None else describe.layers
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.method.logits(self.layers(images), self.domain).float()

@@ -36,10 +36,9 @@ WARNED = re.compile(r"Warning\b|findfont|deprecated")  # in what a cell writes t
 RECORD = "key method config task seed precision scores evaluations seconds hardware versions when format".split()
 PAPERS = {"dann", "fan", "metric_transfer", "supreme", "akt"}
 # Each module of the engine room imports only those before it. Then come the papers and their families, tables, the command line.
-ENGINE_ROOM = (
-    "images domains augment synthetic datasets networks configurations models training scores figures runs experiments".split()
-)
-HARNESS = {"runs", "experiments"}
+ENGINE_ROOM = "images domains augment synthetic datasets networks configurations models training".split()
+ENGINE_ROOM += "scores figures runs engines experiments".split()
+HARNESS = {"runs", "engines", "experiments"}
 KINDS = {"clustering"}  # the name of a kind of task is the name of a family, too
 HEAVY = ["pandas", "matplotlib", "sklearn", "openTSNE", "fastcore"]
 SCIKIT_LEARNS = "estimator"  # the one module that is for scikit-learn, and may import it

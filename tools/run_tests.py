@@ -18,7 +18,7 @@ from pathlib import Path
 import check
 import run_notebook
 
-from transfer_nb.runs import keep_memory
+from transfer_nb.engines import keep_memory
 
 WORKERS, LIMIT = 2, 600  # notebooks at a time; seconds for one
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

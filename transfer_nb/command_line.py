@@ -33,7 +33,8 @@ from .experiments import Table, choices_text, markdown, runs_of, table_frame, ta
 from .images import decoded, image_files, matched
 from .models import Batch, Method, hardware, load_model, pick_device, versions
 from .own_images import Plan, adapt, named
-from .runs import Records, Run, Settings, check_writable, execute, frame, full_name
+from .engines import Settings, execute
+from .runs import Records, Run, check_writable, frame, full_name
 from .runs import imported, method_module, methods, trained
 
 # %% auto #0

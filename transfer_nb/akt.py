@@ -90,9 +90,8 @@ class FourNetworks(Learner):
         first, half = round((self.config.warm_up or 0.1) * self.config.steps), self.config.steps // 2
         self.stages = (first, half - first, self.config.steps - half)
         self.generator = copy.deepcopy(self.network)
-        with torch.no_grad():
-            width = self.aligned(self.network.eval()(torch.zeros(1, *seen.shape, dtype=torch.uint8))).shape[1]
-        self.network.train()
+        with evaluating(self.network):
+            width = self.aligned(self.network(torch.zeros(1, *seen.shape, dtype=torch.uint8))).shape[1]
         widths = (4096, 1024, 512) if self.config.hidden >= 4096 else (512, 256, 128)  # section 4.1: CIFAR-10 has the small ones
         judge = lambda: mlp_discriminator(width, widths, norm=False)
         self.judges = torch.nn.ModuleDict({"instance": judge(), "group": judge()})
@@ -295,7 +294,7 @@ def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, floa
     return reliability(pseudo, pool.labels, task.labelled.classes, pool.classes)
 
 # %% ../nbs/50_akt.ipynb #5000002c
-def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None, columns: int = 5) -> Any:
+def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None) -> Any:
     """The figure of what `arrays` gives, with the `names` of the classes, and those of unlabelled images (`truths`) as titles;
     what we accept is framed."""
     blocks = {}
@@ -304,4 +303,4 @@ def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None, columns
         titles = [truths[t] for t in z["truth"][at]] if truths and "truth" in z else None
         good = titles and [accepted(names[c], t) for t, c in zip(titles, z["of_class"][at])]
         blocks[moment] = z["image"][at], z["of_class"][at], titles, good
-    return figures.pseudo_label_grid(z["target"], z["target_class"], blocks, names, columns)
+    return figures.pseudo_label_grid(z["target"], z["target_class"], blocks, names)

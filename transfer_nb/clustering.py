@@ -498,7 +498,7 @@ def arrays(model: Model, task: Task, most: int = 500, each: int = 12) -> Arrays:
     }  # fmt: skip
     if known is not None:
         found |= {"truth": known[shown], "of_truth": known[grid]}
-    plain = {k: v.cpu().numpy().astype(np.float16 if v.is_floating_point() else v.cpu().numpy().dtype) for k, v in found.items()}
+    plain = {k: (v.half() if v.is_floating_point() else v).cpu().numpy() for k, v in found.items()}
     return plain | ({"names": np.array(task.unlabelled.classes)} if known is not None else {})
 
 # %% ../nbs/42_clustering.ipynb #42000051

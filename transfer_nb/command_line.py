@@ -386,7 +386,7 @@ def many_digits(count: int, data: str | None = None) -> Domain:
     digits = datasets.domain("mnist", "train", "full", data)
     if count <= len(digits):
         return domains.drawn(digits, count)
-    copies = domains.repeated(digits, count - len(digits)).subset(torch.arange(count - len(digits)))
+    copies = digits.subset(torch.arange(count - len(digits)) % len(digits))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         moved = torch.cat([digit_view(part).round().byte() for part in copies.images.split(10_000)])

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import alignment, dann, datasets, domains, fan, figures, networks, synthetic
+from . import alignment, dann, datasets, domains, fan, figures, networks
 from .domains import Task
 from .experiments import OFFICIAL, SPLIT, Column, Preset, Row, Table, arrays_of, curves_of
 from .runs import Records, some
@@ -23,25 +23,18 @@ from .runs import Records, some
 __all__ = ['SA', 'SOURCE_ONLY', 'SHARES', 'TABLE1_ROWS', 'SVHN', 'SIGNS', 'MNIST_SVHN', 'FAILS', 'TABLE1_COLUMNS', 'QUICK',
            'TABLE1_PRESETS', 'DANN_TABLE1', 'READINGS', 'READING_ROWS', 'DANN_READINGS', 'OFFICE', 'OURS', 'NO_OFFICE',
            'GHIFARY', 'OFFICE_CELLS', 'DANN_TABLE2', 'PAIRS', 'FROZEN', 'RIVAL', 'OFFICE_ROWS', 'TUNED', 'DANN_OFFICE',
-           'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES', 'DANN_CHOICES', 'TABLES', 'rendered',
+           'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES', 'DANN_CHOICES', 'TABLES',
            'domain_examples', 'proportions', 'in_proportion', 'binarised', 'small', 'enlarged', 'described', 'one_half',
            'embeddings', 'few', 'few_hidden', 'few_alone', 'figure4', 'dann_figures']
 
 # %% ../nbs/11_dann_results.ipynb #01f888ad
-def rendered(name: str, n: int) -> Tensor:
-    "The first `n` images of a rendered domain, uint8 (n,3,32,32); they do not depend on how many are rendered."
-    if name == "synnumbers":
-        return synthetic.syn_numbers(n)[0]
-    return synthetic.syn_signs(np.load(datasets.embedded("sign_pictograms.npz"))["x"], n)[0]
-
-
 def domain_examples(data: str | None = None, n: int = 12) -> dict[str, Tensor]:
     "Figure 2: `n` images of each domain that is at hand, by its name, uint8 (n,C,H,W)."
     sample = datasets.task("mnist-mnistm")
     found = {d.name: sample.matched(some(d, n).images) for d in (sample.labelled, sample.unlabelled)}
     for source, target in (("synnumbers", "svhn10k"), ("synsigns", "gtsrb")):
         if datasets.where(target, data)[0] == "here":
-            found[source] = rendered(source, n)
+            found[source] = datasets.rendered(source, n)[0]
             found[target] = some(datasets.domain(target, size="full", data=data), n).images
     return found
 
@@ -57,8 +50,7 @@ def in_proportion(task: Task) -> Task:
     "The task with as many of the labelled images, drawn at random, as have the target's class proportions."
     shares, labels = proportions(task), task.labelled.labels
     assert labels is not None
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    rank = [order[labels[order] == c] for c in range(len(shares))]
+    rank = domains.members(labels, range(len(shares)), torch.Generator().manual_seed(0))
     total = min(len(r) / share for r, share in zip(rank, shares.tolist()) if share)
     kept = torch.cat([r[: int(total * share + 1e-9)] for r, share in zip(rank, shares.tolist())])
     return dataclasses.replace(task, labelled=task.labelled.subset(kept.sort().values))

@@ -36,8 +36,8 @@ __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'IN_CACHE', 'GTSRB_CLASSES', 'Prepared
            'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked',
            'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'make_folder',
            'write_atomically', 'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500',
-           'mnistm_full', 'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'own_entries', 'read_full',
-           'domain', 'task', 'where', 'inventory']
+           'mnistm_full', 'rendered', 'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'own_entries',
+           'read_full', 'domain', 'task', 'where', 'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -254,7 +254,7 @@ def read_npz(path: Path, split: str) -> Arrays:
     z = _open(path)
     y = z[f"y_{split}"]
     x = z[f"x_{split}"] if f"x_{split}" in z.files else tiles(z[f"x_{split}_jpg"], len(y))
-    names = z[f"classes_{split}"] if f"classes_{split}" in z.files else z["classes"] if "classes" in z.files else DIGITS
+    names = next((z[k] for k in (f"classes_{split}", "classes") if k in z.files), DIGITS)
     return Arrays(x, y, tuple(map(str, names)), z[f"group_{split}"] if f"group_{split}" in z.files else None)
 
 # %% ../nbs/05_datasets.ipynb #6e082cf5
@@ -447,22 +447,16 @@ def _prepare_omniglot(root: Path, download: bool) -> Prepared:
     return out
 
 # %% ../nbs/05_datasets.ipynb #dbd00aa4
-def _render(name: str, split: str) -> tuple[Tensor, Tensor]:
-    "Our SYN NUMBERS (500,000) or SYN SIGNS (100,000), seed 0; the held-out part is a smaller draw with seed 1."
-    train = split == "train"
+def rendered(name: str, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    "The first `n` images and labels of our SYN NUMBERS or SYN SIGNS; they do not depend on how many are rendered."
     if name == "synnumbers":
-        return synthetic.syn_numbers(500_000 if train else 10_000, seed=0 if train else 1)
-    pictograms = _open(embedded("sign_pictograms.npz"))["x"]
-    return synthetic.syn_signs(pictograms, 100_000 if train else 5_000, seed=0 if train else 1)
+        return synthetic.syn_numbers(n, seed=seed)
+    return synthetic.syn_signs(_open(embedded("sign_pictograms.npz"))["x"], n, seed=seed)
 
 
 def _fingerprint(name: str) -> str:
     "Names what the renderer does, by 64 images that it draws: a changed renderer or font never serves from an old cache."
-    x, y = (
-        synthetic.syn_numbers(64, seed=2)
-        if name == "synnumbers"
-        else synthetic.syn_signs(_open(embedded("sign_pictograms.npz"))["x"], 64, seed=2)
-    )
+    x, y = rendered(name, 64, seed=2)
     return hashlib.sha256(x.cpu().numpy().tobytes() + y.cpu().numpy().tobytes()).hexdigest()[:8]
 
 
@@ -470,7 +464,7 @@ def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arr
     "Our SYN NUMBERS or SYN SIGNS: from a prepared file, else rendered once and kept in the cache."
     file = f"{name}_{split}_{_fingerprint(name)}.npz"
     if (path := find_file([file], data)) is None:
-        x, y = _render(name, split)
+        x, y = rendered(name, DOMAINS[name].counts[split], seed=int(split == "test"))  # the held-out part is a smaller draw
         arrays = {f"x_{split}": x.cpu().permute(0, 2, 3, 1).contiguous().numpy(), f"y_{split}": y.cpu().numpy()}
         path = save_prepared(cache_dir() / file, arrays)
     return replace(read_npz(path, split), classes=DIGITS if name == "synnumbers" else GTSRB_CLASSES)

@@ -24,9 +24,9 @@ from .images import RESIZES, as_images, check_images, check_shape, file_of, imag
 # %% auto #0
 __all__ = ['TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'nfc', 'spellings', 'respelt', 'by_name', 'split_domain',
            'drawn', 'Derived', 'need_one_class', 'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes',
-           'digests', 'unseen', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'few_labels', 'joined',
-           'repeated', 'content', 'in_order', 'as_labels', 'folder', 'as_domain', 'common_shape', 'check_apart',
-           'make_task', 'with_test', 'nearest', 'look_up']
+           'digests', 'unseen', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'members', 'few_labels', 'joined',
+           'content', 'in_order', 'as_labels', 'folder', 'as_domain', 'common_shape', 'check_apart', 'make_task',
+           'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) -> None:
@@ -426,6 +426,12 @@ def evenly(d: Domain, seed: int) -> Tensor:
     return order[seen.argsort(stable=True)]
 
 
+def members(labels: Tensor, classes: Iterable[Any], generator: torch.Generator) -> list[Tensor]:
+    "Of each class its places among labels (N,), in a random order."
+    order = torch.randperm(len(labels), generator=generator)
+    return [order[labels[order] == c] for c in classes]
+
+
 def few_labels(task: Task, n: int, seed: int = 0) -> Task:
     """`task` with `n` random images of the unlabelled domain, evenly over the classes, as labelled domain, and the others as
     unlabelled one; a metric is learned on all of them, unless the task has a set for that. Test images that are drawn are taken
@@ -452,11 +458,6 @@ def joined(first: Domain, second: Domain, shape: tuple[int, int, int], resize: s
     "The images of two domains, brought to `shape`, as one domain without labels: first those of the first."
     images = torch.cat([matched(d.images, shape, resize) for d in (first, second)])
     return Domain(first.name if first.name == second.name else f"{first.name}+{second.name}", images)
-
-
-def repeated(d: Domain, n: int) -> Domain:
-    "The domain, over and over until it has at least `n` images: what a batch of `n` can be drawn from."
-    return d.subset(torch.arange(len(d)).repeat(-(-n // len(d))))
 
 # %% ../nbs/00_domains.ipynb #c0a7e002
 def content(task: Task) -> str:
@@ -538,7 +539,7 @@ def folder(
             stacklevel=2,
         )
     fits = loose is None and not other
-    if labelled is False or not (labelled or fits):
+    if not (fits if labelled is None else labelled):
         return Domain(root.name, read_images(files, shape, resize, store), None, tuple(classes or ()))
     empty = (labelled or classes is None) and sorted(
         d.name

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,9 +33,9 @@ from .runs import Arrays, Records, Run, find_variant, perform, varied
 from .training import Options
 
 # %% auto #0
-__all__ = ['MESSAGES', 'PARENTS', 'REGISTRIES', 'ENGINES', 'Settings', 'Outcome', 'work', 'connect', 'own_parts',
-           'leave_orphaned', 'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule',
-           'Progress', 'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
+__all__ = ['MESSAGES', 'REGISTRIES', 'ENGINES', 'Settings', 'Outcome', 'work', 'connect', 'own_parts', 'leave_orphaned',
+           'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
+           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
 
 # %% ../nbs/64_engines.ipynb #665d2d5b
 @dataclass(frozen=True)
@@ -87,13 +87,11 @@ def work(run: Run, settings: Settings, own: Mapping[str, Mapping[str, Any]], rep
 
 # %% ../nbs/64_engines.ipynb #f8c0c904
 MESSAGES: list[Any] = []  # in a worker process, the queue to its parent
-PARENTS: list[int] = []  # and the number of this parent
 
 
 def connect(messages: Any) -> None:
-    "The first thing that a worker process does: remember its parent, and the queue to it."
+    "The first thing that a worker process does: remember the queue to its parent."
     MESSAGES.append(messages)
-    PARENTS.append(os.getppid())
 
 
 REGISTRIES: dict[str, dict[str, Any]] = {
@@ -129,7 +127,8 @@ def own_parts(run: Run) -> dict[str, dict[str, Any]]:
 
 def leave_orphaned() -> None:
     "End this worker process if its command was killed: it must not go on in the background."
-    if PARENTS and os.getppid() != PARENTS[0]:
+    parent = parent_process()
+    if parent is not None and not parent.is_alive():
         os._exit(1)
 
 
@@ -198,9 +197,10 @@ class LocalEngine:
 
     def close(self) -> None:
         "Cancel what waits, and end the workers."
-        for worker in (getattr(self.pool, "_processes", None) or {}) if self.running else ():  # which no signal may have reached
-            with contextlib.suppress(OSError):
-                os.kill(worker, signal.SIGINT)
+        if self.running:  # no signal may have reached the workers
+            for worker in getattr(self.pool, "_processes", None) or {}:
+                with contextlib.suppress(OSError):
+                    os.kill(worker, signal.SIGINT)
         self.pool.shutdown(wait=not self.running, cancel_futures=True)
 
 # %% ../nbs/64_engines.ipynb #07b0003b
@@ -345,11 +345,13 @@ def check_tasks(runs: Iterable[Run], data: Any = None) -> None:
     for run in todo:
         own_parts(run)
     for given, size in {(r.task, r.size): None for r in todo}:
-        task, few = datasets.task(given, size, data) if isinstance(given, str) else given, -1
-        for run in sorted((r for r in todo if (r.task, r.size) == (given, size)), key=lambda r: r.labels):
-            if run.labels != few:  # drawn once for each number, as it takes a second with many images
-                few, shown = run.labels, task.few_labels(run.labels, run.seed) if run.labels else task
-            check_run(run, shown)
+        task = datasets.task(given, size, data) if isinstance(given, str) else given
+        same = [r for r in todo if (r.task, r.size) == (given, size)]
+        for labels in {r.labels: None for r in same}:
+            few = [r for r in same if r.labels == labels]
+            shown = task.few_labels(labels, few[0].seed) if labels else task  # once for each number: it may take a second
+            for run in few:
+                check_run(run, shown)
 
 
 def execute(runs: Sequence[Run], settings: Settings) -> int:

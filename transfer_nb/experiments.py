@@ -197,19 +197,23 @@ FIELDS = (
 
 def cell_line(table: Table, records: Records, row: str, column: str, preset: str, score: str, pick: str) -> dict[str, Any]:
     "One line of the frame: a cell's paper numbers, and ours."
+    name = table.score_of(row, score)
     ours = values(table, records, row, column, preset, score, pick)
     made = records_of(table, records, row, column, preset) if len(ours) else []
-    told = {f"{r['hardware']}, {r['precision']}, {r['versions']}": None for r in made}
-    paper, paper_sd = table.paper(row, column) if table.score_of(row, score) == table.score_of(row) else (None, None)
-    numbers = dict(
-        mean=ours.mean(), sd=ours.std(ddof=1) if len(ours) > 1 else None, n=len(ours),
-        steps=" ".join(map(str, sorted({r["steps"] for r in made}))), seconds=statistics.mean(r["seconds"] for r in made),
-        hardware="; ".join(told),
-    ) if made else dict(n=0)  # fmt: skip
-    name = table.score_of(row, score)
     once = made and not any(isinstance(r["scores"].get(name), list) for r in made)  # measured at the end alone
-    where = dict(table=table.name, row=row, column=column, preset=preset, score=name, pick="last" if once else pick)
-    return where | dict(paper=paper, paper_sd=paper_sd) | numbers
+    paper, paper_sd = table.paper(row, column) if name == table.score_of(row) else (None, None)
+    line = dict(
+        table=table.name, row=row, column=column, preset=preset, score=name, pick="last" if once else pick,
+        paper=paper, paper_sd=paper_sd, n=len(ours),
+    )  # fmt: skip
+    if not made:
+        return line
+    told = {f"{r['hardware']}, {r['precision']}, {r['versions']}": None for r in made}
+    steps = " ".join(map(str, sorted({r["steps"] for r in made})))
+    return line | dict(
+        mean=ours.mean(), sd=ours.std(ddof=1) if len(ours) > 1 else None, steps=steps,
+        seconds=statistics.mean(r["seconds"] for r in made), hardware="; ".join(told),
+    )  # fmt: skip
 
 
 def cells_of(table: Table, preset: str, score: str = "") -> list[tuple[str, str, bool]]:
@@ -323,7 +327,8 @@ def notes(table: Table, lines: Any, preset: str) -> list[str]:
     if len(picks := set(shown["pick"])) > 1:
         once = [table.row(r).label for r in shown.loc[shown["pick"] == "last", "row"].unique()]
         found.append(f"Measured at the end of a run alone, and not at the {'/'.join(picks - {'last'})} step: {', '.join(once)}.")
-    return list(dict.fromkeys([*found, *[f"{table.preset(preset).note}."] * bool(table.preset(preset).note)]))
+    note = table.preset(preset).note
+    return list(dict.fromkeys([*found, f"{note}."] if note else found))
 
 # %% ../nbs/09_experiments.ipynb #5e5dd67e
 def markdown(frame: Any) -> str:

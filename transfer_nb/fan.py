@@ -26,7 +26,7 @@ from .runs import Arrays, feature_arrays, picked
 from .training import SCHEDULES, Options, descend, make_optimiser, set_lr
 
 # %% auto #0
-__all__ = ['DESIGNS', 'ALIGNED', 'NETWORKS', 'WIDTH', 'DISCRIMINATOR', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3',
+__all__ = ['DESIGNS', 'ALIGNED', 'NETWORKS', 'WIDTH', 'HIDDEN', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3',
            'Latent', 'Factorized', 'features_decoder', 'other_network', 'factorized', 'orthogonality_loss',
            'reconstruction_loss', 'source_losses', 'judge', 'Config', 'TwoNetworks', 'TwoStages', 'FAN', 'fit',
            'before_adaptation', 'redrawn', 'arrays', 'extra_scores']
@@ -76,13 +76,14 @@ class Factorized(nn.Module):
         return self.decoder(domain if alone else torch.cat([domain, logits], 1))
 
 # %% ../nbs/20_fan.ipynb #e9ef51a4
-NETWORKS: dict[str, tuple[Callable[..., Stack], int, Callable[..., nn.Module], tuple[int, int]]] = {
-    # name: (encoder of a shape, number of its features, decoder, hidden layers of the discriminator)
-    "lenet": (lenet, 100, upsampling_decoder, (500, 500)),
-    "lenet_plain": (partial(lenet, norm=False), 100, upsampling_decoder, (500, 500)),
-    "resnet50": (resnet50_encoder, 2048, dcgan_decoder, (1024, 2048)),
+NETWORKS: dict[str, tuple[Callable[..., Stack], int, Callable[..., nn.Module]]] = {
+    # name: (encoder of a shape, number of its features, decoder)
+    "lenet": (lenet, 100, upsampling_decoder),
+    "lenet_plain": (partial(lenet, norm=False), 100, upsampling_decoder),
+    "resnet50": (resnet50_encoder, 2048, dcgan_decoder),
 }
-WIDTH, DISCRIMINATOR = 256, (500, 500)  # of all other networks: ours
+WIDTH = 256  # features of all other networks: ours
+HIDDEN = {"resnet50": (1024, 2048)}  # layers of the discriminator; those of all other networks are (500, 500)
 
 
 def features_decoder(width: int, shape: tuple[int, int, int]) -> nn.Sequential:
@@ -107,7 +108,7 @@ def factorized(
     if design not in DESIGNS:
         raise ValueError(f"design={design!r} is not one of {', '.join(DESIGNS)}")
     if network in NETWORKS:
-        build, width, decoder, _ = NETWORKS[network]
+        build, width, decoder = NETWORKS[network]
         encoder = build(shape)
     else:
         encoder, width, decoder = other_network(network, shape, pretrained, lr)
@@ -208,9 +209,7 @@ class TwoNetworks(Method):
             raise ValueError(f"shared={config.shared}: {config.network} has {len(self.source.encoder) - 1} modules; share fewer")
         parts = self.source.mapping.in_features
         compared = {"logits": classes, "task": parts, "features": 2 * parts}[config.aligned]
-        self.discriminator = mlp_discriminator(
-            compared, NETWORKS[config.network][3] if config.network in NETWORKS else DISCRIMINATOR
-        )
+        self.discriminator = mlp_discriminator(compared, HIDDEN.get(config.network, (500, 500)))
         self.optimisers = [make_optimiser("adam", list(self.source.parameters()), config.lr)]
 
     def network(self, domain: int) -> Factorized:

@@ -141,9 +141,8 @@ def part(task: Task, share: float) -> Task:
     "With this share of the unlabelled images of each class, drawn at random. Uses their labels to draw them."
     labels = domains.revealed(task).labels
     assert labels is not None
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    members = [order[labels[order] == c] for c in labels.unique()]
-    kept = torch.cat([m[: max(1, round(share * len(m)))] for m in members]).sort().values
+    found = domains.members(labels, labels.unique(), torch.Generator().manual_seed(0))
+    kept = torch.cat([m[: max(1, round(share * len(m)))] for m in found]).sort().values
     return dataclasses.replace(task, unlabelled=task.unlabelled.subset(kept), hidden_labels=labels[kept])
 
 # %% ../nbs/21_fan_results.ipynb #66fb7a3a

@@ -35,10 +35,9 @@ SHARES = (0.64, 0.16)  # of the classes: base, validation; the rest is novel
 def halves(pool: Domain, share: float, generator: torch.Generator) -> tuple[Domain, Domain]:
     "A random `share` of the images of each class, and the others."
     assert pool.labels is not None
-    order = torch.randperm(len(pool), generator=generator)
-    members = [order[pool.labels[order] == c] for c in range(len(pool.classes))]
-    cuts = [round(share * len(m)) for m in members]
-    first, second = (torch.cat(parts) for parts in zip(*((m[:n], m[n:]) for m, n in zip(members, cuts))))
+    found = domains.members(pool.labels, range(len(pool.classes)), generator)
+    cuts = [round(share * len(m)) for m in found]
+    first, second = (torch.cat(parts) for parts in zip(*((m[:n], m[n:]) for m, n in zip(found, cuts))))
     return pool.subset(first), pool.subset(second)
 
 
@@ -71,11 +70,10 @@ def draw_episode(test: Domain, ways: int, shots: int, queries: int, generator: t
     "`ways` classes, and of each `shots` images and at most `queries` others. ValueError where a class has too few images."
     assert test.labels is not None
     classes = torch.randperm(len(test.classes), generator=generator)[:ways]
-    order = torch.randperm(len(test), generator=generator)
-    members = [order[test.labels[order] == c] for c in classes]
-    if len(classes) < ways or min(map(len, members)) <= shots:
+    found = domains.members(test.labels, classes, generator)
+    if len(classes) < ways or min(map(len, found)) <= shots:
         raise ValueError(f"{test.name} has no {ways} classes with more than {shots} images each: ask for fewer ways or shots")
-    parts = [[m[:shots] for m in members], [m[shots : shots + queries] for m in members]]
+    parts = [[m[:shots] for m in found], [m[shots : shots + queries] for m in found]]
     labels = [torch.cat([torch.full((len(m),), c) for c, m in enumerate(part)]) for part in parts]
     return Episode(classes, torch.cat(parts[0]), labels[0], torch.cat(parts[1]), labels[1])
 

@@ -26,9 +26,9 @@ P = ParamSpec("P")
 
 # %% auto #0
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
-           'as_pictures', 'show_image', 'image_grid', 'domain_grid', 'reliability_grid', 'calibration_curve',
-           'line_colours', 'cluster_grid', 'pseudo_label_grid', 'principal_components', 'tsne', 'scatter', 'legend',
-           'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'curves', 'end_labels']
+           'as_pictures', 'show_image', 'image_grid', 'show_row', 'domain_grid', 'reliability_grid',
+           'calibration_curve', 'line_colours', 'cluster_grid', 'pseudo_label_grid', 'principal_components', 'tsne',
+           'scatter', 'legend', 'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'curves', 'end_labels']
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
@@ -115,38 +115,37 @@ def show_image(ax: Axes, picture: np.ndarray, title: str = "", frame: str | None
 
 # %% ../nbs/08_figures.ipynb #77a232be
 @styled
-def image_grid(
-    images: Any,
-    columns: int = 10,
-    titles: Sequence[str] | None = None,
-    row_labels: Sequence[str] | None = None,
-    size: float = 0.75,
-) -> Figure:
-    "uint8 images (N,C,H,W) in rows of `columns`, each `size` inches wide, with a title above each and a label before each row."
+def image_grid(images: Any, columns: int = 10, titles: Sequence[str] | None = None, size: float = 0.75) -> Figure:
+    "uint8 images (N,C,H,W) in rows of `columns`, each `size` inches wide, with a title above each."
     pictures = as_pictures(images)
     rows = -(-len(pictures) // columns)
-    fig, axes = panels_of(rows, columns, columns * size + 0.8 * bool(row_labels), rows * (size + 0.2 * bool(titles)))
+    fig, axes = panels_of(rows, columns, columns * size, rows * (size + 0.2 * bool(titles)))
     for ax in axes.flat:
         ax.axis("off")
     for i, picture in enumerate(pictures):
         axes.flat[i].axis("on")
         show_image(axes.flat[i], picture, titles[i] if titles else "")
-    for ax, label in zip(axes[:, 0], row_labels or []):
-        ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     return fig
 
 # %% ../nbs/08_figures.ipynb #abb29534
+def show_row(
+    row: Sequence[Axes], label: str, pictures: np.ndarray, titles: Sequence[str] = (), frames: Sequence[str | None] = ()
+) -> None:  # fmt: skip
+    "Pictures (N,H,W,3) in a row of axes, with a label before it; axes that are left over are blank."
+    for i, ax in enumerate(row):
+        if i < len(pictures):
+            show_image(ax, pictures[i], titles[i] if titles else "", frames[i] if frames else None)
+        else:
+            ax.axis("off")
+    row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+
+
 @styled
 def domain_grid(domains: Mapping[str, Any], columns: int = 10, size: float = 0.75) -> Figure:
     "One row for each domain, the first `columns` of its uint8 images (N,C,H,W), its name before the row (DANN, figure 2)."
     fig, axes = panels_of(len(domains), columns, columns * size + 1.0, len(domains) * size)
     for row, (name, images) in zip(axes, domains.items()):
-        pictures = as_pictures(images[:columns])
-        for ax, picture in zip(row, pictures):
-            show_image(ax, picture)
-        for ax in row[len(pictures) :]:
-            ax.axis("off")
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        show_row(row, name, as_pictures(images[:columns]))
     return fig
 
 # %% ../nbs/08_figures.ipynb #06616207
@@ -155,19 +154,13 @@ def reliability_grid(images: Any, predicted: Any, labels: Any, confidence: Any, 
     """Three rows of uint8 images (N,C,H,W): the most confident, the least confident, and the most confident mistakes.
     `predicted`, `labels`, `confidence`: (N,). Titles: prediction and confidence; for a mistake, prediction -> label."""
     pictures, predicted, labels, confidence = as_pictures(images), array(predicted), array(labels), array(confidence)
-    order = np.argsort(-confidence, kind="stable")
-    mistakes = order[predicted[order] != labels[order]]
+    order, right = np.argsort(-confidence, kind="stable"), predicted == labels
+    shown = {"most\nconfident": order, "least\nconfident": order[::-1], "most confident\nmistakes": order[~right[order]]}
     fig, axes = panels_of(3, columns, columns * size + 1.2, 3 * (size + 0.25))
-    for row, name, chosen in zip(
-        axes, ("most\nconfident", "least\nconfident", "most confident\nmistakes"), (order, order[::-1], mistakes)
-    ):
-        for ax in row[len(chosen) :]:
-            ax.axis("off")
-        for ax, i in zip(row, chosen):
-            right = predicted[i] == labels[i]
-            title = f"{predicted[i]}  {confidence[i]:.2f}" if right else f"{predicted[i]} → {labels[i]}"
-            show_image(ax, pictures[i], title, RIGHT if right else WRONG)
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    for row, (name, chosen) in zip(axes, shown.items()):
+        at = chosen[:columns]
+        titles = [f"{predicted[i]}  {confidence[i]:.2f}" if right[i] else f"{predicted[i]} → {labels[i]}" for i in at]
+        show_row(row, name, pictures[at], titles, [RIGHT if right[i] else WRONG for i in at])
     return fig
 
 # %% ../nbs/08_figures.ipynb #596516c0
@@ -203,21 +196,18 @@ def cluster_grid(
     `labels` (N,) and the class that each cluster is `matched` with, mistakes are framed, and titled by the `names` of their
     classes, too; the numbers are confidences. `heading`: of a row, before the name of its class."""
     pictures, cluster, confidence = as_pictures(images), array(cluster), array(confidence)
+    truth: Any = None if labels is None else array(labels)
     name = lambda c: names[c] if names else str(c)
     found = np.unique(cluster)
     fig, axes = panels_of(len(found), columns, columns * size + 1.2, len(found) * (size + 0.2))
     for row, k in zip(axes, found):
         of = (matched or {}).get(int(k))
         members = np.flatnonzero(cluster == k)
-        members = members[np.argsort(-confidence[members], kind="stable")][:columns]
-        for ax in row[len(members) :]:
-            ax.axis("off")
-        for ax, i in zip(row, members):
-            wrong = labels is not None and bool(array(labels)[i] != of)
-            told = f"{name(array(labels)[i])} " if wrong else ""
-            show_image(ax, pictures[i], f"{told}{confidence[i]:.2f}", WRONG if wrong else None)
-        title = f"cluster {k}" if of is None else f"{heading.format(k)}{name(of)}"
-        row[0].set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9)
+        at = members[np.argsort(-confidence[members], kind="stable")][:columns]
+        wrong = [truth is not None and bool(truth[i] != of) for i in at]
+        titles = [(f"{name(truth[i])} " if bad else "") + f"{confidence[i]:.2f}" for i, bad in zip(at, wrong)]
+        label = f"cluster {k}" if of is None else f"{heading.format(k)}{name(of)}"
+        show_row(row, label, pictures[at], titles, [WRONG if bad else None for bad in wrong])
     return fig
 
 # %% ../nbs/08_figures.ipynb #08b00005

@@ -140,11 +140,12 @@ def hardware(device: torch.device) -> str:
 # %% ../nbs/63_models.ipynb #f4d34994
 def random_state() -> dict[str, Any]:
     "The state of the global generators of PyTorch, numpy and Python."
-    legacy: Any = np.random.get_state(legacy=False)
-    state = legacy | {"state": legacy["state"] | {"key": legacy["state"]["key"].tolist()}} if "key" in legacy["state"] else legacy
+    numpy_state: Any = np.random.get_state(legacy=False)
+    if "key" in numpy_state["state"]:  # an array, which a checkpoint that is read with `weights_only` cannot hold
+        numpy_state["state"]["key"] = numpy_state["state"]["key"].tolist()
     return {
         "cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": state, "python": random.getstate(),
+        "numpy": numpy_state, "python": random.getstate(),
     }  # fmt: skip
 
 
@@ -173,7 +174,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 # %% ../nbs/63_models.ipynb #89095151
 @contextlib.contextmanager
-def evaluating(method: Method) -> Iterator[None]:
+def evaluating(method: nn.Module) -> Iterator[None]:
     "Evaluation mode without gradients. The method's mode and the random state are left as they were found."
     state, was_training = random_state(), method.training
     method.eval()
@@ -354,18 +355,19 @@ def blank_task(facts: Mapping[str, Any]) -> Task:
     "A task with the facts of a saved one, and one black image of each class."
     shape = tuple(facts["shape"])
 
-    def blank(name: str, classes: Sequence[str], labels: Tensor | None) -> Domain:
-        images = torch.zeros(1, *shape, dtype=torch.uint8).expand(max(2, len(classes)), -1, -1, -1)
-        return Domain(name, images, labels, tuple(classes))
+    def blank(name: str, classes: Sequence[str], labelled: bool = True) -> Domain:
+        ids = torch.arange(max(2, len(classes))) % max(1, len(classes))
+        images = torch.zeros(1, *shape, dtype=torch.uint8).expand(len(ids), -1, -1, -1)
+        return Domain(name, images, ids if labelled and classes else None, tuple(classes))
 
-    known, other = facts["labelled"], facts["unlabelled"]
-    ids = torch.arange(max(2, len(known))) % len(known)
-    labels = torch.nn.functional.one_hot(ids, len(known)).bool() if facts["multilabel"] else ids
-    metric = None if facts["metric"] is None else blank("metric", facts["metric"], torch.arange(max(2, len(facts["metric"]))))
-    given = facts["describe"]
+    known, given = blank("labelled", facts["labelled"]), facts["describe"]
+    if facts["multilabel"]:
+        several = torch.nn.functional.one_hot(known.labels, len(known.classes)).bool()  # type: ignore[arg-type]
+        known = dataclasses.replace(known, labels=several)
+    metric = None if facts["metric"] is None else blank("metric", facts["metric"])
     describe = given and networks.Describe(described_by(given), given["network"], tuple(given["shape"]), given["resize"])
     return Task(
-        facts["name"], blank("labelled", known, labels), blank("unlabelled", other, None), metric=metric, shape=shape,
+        facts["name"], known, blank("unlabelled", facts["unlabelled"], labelled=False), metric=metric, shape=shape,
         resize=facts["resize"], test_domain=facts["test_domain"], kind=facts["kind"], describe=describe,
     )  # fmt: skip
 

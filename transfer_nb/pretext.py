@@ -29,7 +29,7 @@ __all__ = ['PRETEXTS', 'CODE', 'evaluator', 'KEPT', 'Config', 'Pretext', 'Rememb
            'neighbourhood_loss', 'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy',
            'maps', 'painter', 'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation',
            'Classification', 'far_permutations', 'cut', 'Jigsaw', 'RandomClusters', 'all_images', 'metric_task',
-           'neighbour_accuracy', 'NeighbourEvaluator', 'fit', 'beforehand']
+           'neighbour_accuracy', 'neighbour_evaluator', 'fit', 'beforehand']
 
 # %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
@@ -232,9 +232,8 @@ def maps(encoder: Stack) -> Stack:
 
 def painter(encoder: Stack, shape: tuple[int, int, int], bins: int, hidden: int = 128) -> nn.Sequential:
     "Three convolutions from the last map of an encoder of `shape` to (N,`bins`,h,w)."
-    with torch.no_grad():
-        depth = maps(encoder).eval()(torch.zeros(1, *shape, dtype=torch.uint8)).shape[1]
-    encoder.train()
+    with evaluating(encoder):
+        depth = maps(encoder)(torch.zeros(1, *shape, dtype=torch.uint8)).shape[1]
     first = [m for i in (depth, hidden) for m in (nn.Conv2d(i, hidden, 3, 1, 1), nn.BatchNorm2d(hidden), nn.ReLU())]
     return nn.Sequential(*first, nn.Conv2d(hidden, bins, 1))
 
@@ -463,27 +462,23 @@ def neighbour_accuracy(
     return float((votes.argmax(1) == truth).double().mean())
 
 # %% ../nbs/32_pretext.ipynb #742d171f
-@dataclass
-class NeighbourEvaluator:
+def neighbour_evaluator(task: Task, most: int = 10_000) -> Evaluator:
     "Evaluates the `neighbour accuracy` on the test set, of at most `most` training images whose labels the harness knows."
 
-    task: Task
-    most: int = 10_000
-
-    def __call__(self, method: Method, step: int) -> dict[str, float]:
-        task, test = self.task, self.task.test
-        if test is None or task.hidden_labels is None:
+    def evaluate(method: Method, step: int) -> dict[str, float]:
+        if task.test is None or task.hidden_labels is None:
             return {}
         known = domains.revealed(task)
-        test = domains.by_name(test, tuple(dict.fromkeys((*known.classes, *test.classes))))  # a class that is not known is missed
-        known = domains.drawn(known, min(len(known), self.most))
-        model = Model(method, task)
+        test = domains.by_name(task.test, tuple(dict.fromkeys((*known.classes, *task.test.classes))))  # unknown ones are missed
+        known, model = domains.drawn(known, min(len(known), most)), Model(method, task)
         assert known.labels is not None and test.labels is not None
         found = [model.features(d.images) for d in (known, test)]
         return {"neighbour accuracy": neighbour_accuracy(found[0], known.labels, found[1], test.labels)}
 
+    return evaluate
 
-evaluator = NeighbourEvaluator  # of runs of a pretext: it has no classes to be asked for
+
+evaluator = neighbour_evaluator  # of runs of a pretext: it has no classes to be asked for
 KEPT = True  # the models of such runs stay: other runs begin with them
 
 
@@ -500,7 +495,7 @@ def fit(
     if not method.supervised:  # the loop draws from both domains: in place of the one that is not used, always the same
         blank = Domain("nothing", torch.zeros(1, *task.shape, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("nothing",))
         learned = dataclasses.replace(learned, labelled=blank)
-    return training.fit(method, learned, config, seed, options, evaluator or NeighbourEvaluator(task))
+    return training.fit(method, learned, config, seed, options, evaluator or neighbour_evaluator(task))
 
 
 def beforehand(task: Task, config: Config, seed: int, options: Options) -> Model:

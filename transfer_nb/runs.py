@@ -543,8 +543,9 @@ def trained(
 def measured_scores(run: Run, model: Model, task: Task) -> dict[str, Any]:
     """All numbers that a run records: three picks of what was evaluated (but for names with `loss` in them), and what is computed
     once, at the end. ValueError where a method's `extra_scores` are no numbers (or three picks of one)."""
-    named = lambda row: [k for k in row if not k.startswith((VALIDATOR, training.WARNING)) and k != "step" and "loss" not in k]
-    found: dict[str, Any] = {name: picked(model.history, name) for name in named(model.history.rows[-1])}
+    last, passed = model.history.rows[-1], (VALIDATOR, training.WARNING)
+    names = [k for k in last if k != "step" and "loss" not in k and not k.startswith(passed)]
+    found: dict[str, Any] = {name: picked(model.history, name) for name in names}
     if not hasattr(run.module, "evaluator"):
         found |= final_scores(model, task)
     extra = run.module.extra_scores(model, task) if hasattr(run.module, "extra_scores") else {}
@@ -568,7 +569,9 @@ def perform(
         torch.set_num_threads(1)
     task = run.make_task(data)
     model = trained(run, task, records, device, report, data, capture)
-    arrays = run.module.arrays(model, task) or None if run.seed == 0 and hasattr(run.module, "arrays") else None
+    arrays = None
+    if run.seed == 0 and hasattr(run.module, "arrays"):
+        arrays = run.module.arrays(model, task) or None
     record = {
         "format": FORMAT, "key": run.key, **run.identity, "scores": measured_scores(run, model, task),
         "evaluations": model.history.rows, "steps": run.config.steps, "seconds": round(model.history.seconds, 1),

@@ -68,13 +68,13 @@ def per_class_accuracy(predicted: Tensor, labels: Tensor, classes: int | None = 
     return counts.diagonal() / counts.sum(0)
 
 # %% ../nbs/06_scores.ipynb #b69c8987
-def linear_svm(features: Tensor, labels: Tensor, c: float = 1.0, most: int = 10_000) -> Any:
+def linear_svm(features: Tensor, labels: Tensor, most: int = 10_000) -> Any:
     "A linear SVM (LIBLINEAR through scikit-learn) fitted to (N,D) and (N,), on at most the first `most` rows."
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    svm = make_pipeline(StandardScaler(), LinearSVC(C=c, dual=False, random_state=0, tol=1e-3))
+    svm = make_pipeline(StandardScaler(), LinearSVC(dual=False, random_state=0, tol=1e-3))
     return svm.fit(features[:most].numpy(), labels[:most].numpy())
 
 

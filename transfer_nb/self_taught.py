@@ -209,7 +209,7 @@ class Joint(Learner):
 
     def trained(self) -> Iterator[nn.Parameter]:
         "Also the other layer."
-        return (p for p in self.parameters())
+        return self.parameters()
 
     def losses(self, labelled: Batch, unlabelled: Batch) -> dict[str, Tensor]:
         "The label losses of both sets."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import signal
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 from tqdm import tqdm
 
 from . import networks
@@ -37,15 +39,15 @@ __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE
            'epoch_order', 'class_balanced', 'Sampler', 'on_device', 'load', 'too_large', 'StreamedBatches',
            'StreamedSampler', 'representative', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'set_lr',
            'by_factor', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods', 'forbid_waiting', 'Eager',
-           'Captured', 'tree_tensors', 'tree_clone', 'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back',
-           'WrongCheckpoint', 'check_identity', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted',
-           'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save',
-           'restore', 'test_accuracy', 'deterministic', 'prepare', 'fit']
+           'Captured', 'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back', 'WrongCheckpoint',
+           'check_identity', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted', 'place_in', 'Loop',
+           'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'test_accuracy',
+           'deterministic', 'prepare', 'fit']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
     "One 63-bit seed from several integers: different parts, unrelated seeds."
-    return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(2, np.uint32).view(np.uint64)[0] >> np.uint64(1))
+    return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(1, np.uint64)[0]) >> 1
 
 
 def epoch_order(n: int, seed: int, stream: int, epoch: int) -> Tensor:
@@ -277,7 +279,7 @@ class Captured(Eager):
     def record(self, *inputs: Any) -> None:
         "Warm up on a side stream, put the state back, record. Dropout's random numbers go on from where they were."
         before, draws = state_copies(self.method), random_state()
-        self.inputs = tuple(tree_clone(i) for i in inputs)
+        self.inputs = tree_map_only(Tensor, torch.clone, inputs)
         stream = torch.cuda.Stream(self.device)
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -293,23 +295,12 @@ class Captured(Eager):
     def __call__(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         if self.graph is None:
             self.record(labelled, unlabelled, progress)
-        for fixed, new in zip(tree_tensors(self.inputs), tree_tensors((labelled, unlabelled, progress)), strict=True):
-            fixed.copy_(new)
+        for fixed, new in zip(tree_leaves(self.inputs), tree_leaves((labelled, unlabelled, progress)), strict=True):
+            if isinstance(fixed, Tensor):  # hidden labels are None
+                fixed.copy_(new)
         assert self.graph is not None
         self.graph.replay()
         return self.outputs
-
-# %% ../nbs/04_training.ipynb #5e8bda38
-def tree_tensors(tree: Any) -> list[Tensor]:
-    "The tensors in nested tuples, in order."
-    if isinstance(tree, Tensor):
-        return [tree]
-    return [t for item in tree for t in tree_tensors(item)] if isinstance(tree, tuple) else []
-
-
-def tree_clone(tree: Any) -> Any:
-    "A copy of a batch or a tensor in memory of its own."
-    return Batch(*map(tree_clone, tree)) if isinstance(tree, Batch) else tree.clone() if isinstance(tree, Tensor) else tree
 
 # %% ../nbs/04_training.ipynb #f15442b1
 def optimiser_tensors(method: Method) -> list[Tensor]:
@@ -379,7 +370,8 @@ class Options:
                 raise ValueError(f"checkpoint={str(self.checkpoint)!r} is a folder: name a file in it")
         if self.n_evals < 1:
             raise ValueError(f"n_evals={self.n_evals} must be at least 1")
-        for name, known in (("precision", PRECISIONS), *((k, ("auto", "yes", "no")) for k in ("capture", "stream"))):
+        switch = ("auto", "yes", "no")
+        for name, known in {"precision": PRECISIONS, "capture": switch, "stream": switch}.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
 
@@ -482,8 +474,7 @@ WARNING = "warning "  # what the name of a warning in the history starts with
 def interval_ends(loop: Loop) -> bool:
     "After every interval, and at the end of each stage."
     interval = max(1, loop.steps // loop.options.n_evals)
-    ended = {sum(loop.stages[: i + 1]) for i in range(len(loop.stages))}
-    return loop.done % interval == 0 or loop.done in ended
+    return loop.done % interval == 0 or loop.done in itertools.accumulate(loop.stages)
 
 
 def mean_losses(loop: Loop) -> dict[str, float]:

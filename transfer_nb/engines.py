@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,6 +93,7 @@ MESSAGES: list[Any] = []  # in a worker process, the queue to its parent
 def connect(messages: Any) -> None:
     "The first thing that a worker process does: remember the queue to its parent."
     MESSAGES.append(messages)
+    tqdm.set_lock(threading.RLock())  # the usual one is a semaphore, which a process that is killed leaves behind
 
 
 REGISTRIES: dict[str, dict[str, Any]] = {

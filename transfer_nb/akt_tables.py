@@ -118,7 +118,7 @@ AKT_TABLE1 = Table(
         "cpu": Preset(
             "full", ("chars74k-emnist_part", "emnist_part-mnist", "cifar10-250", "cifar10-1000", "cifar10-4000"),
             ("scratch", "finetuning", "pseudo_labels", "rotation", "akt_instance", "akt", "beside", "uniform",
-             "small_weight", "warm"), CPU, n_evals=4, note=CPU_NOTE,
+             "small_weight", "warm"), CPU, n_evals=4, note=CPU_NOTE, also=("gtsrb-tiny_imagenet",),
         ),
         "gpu": Preset(
             "full", ("cifar10-short",),

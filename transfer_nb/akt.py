@@ -32,20 +32,20 @@ __all__ = ['needs', 'LAYERS', 'JUDGED_ON', 'MOMENTS', 'ACCEPTED', 'both_losses',
            'AKT', 'check', 'fit', 'arrays', 'accepted', 'reliability', 'extra_scores', 'grid_of']
 
 # %% ../nbs/50_akt.ipynb #50000007
-def both_losses(judges: Mapping[str, Any], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-    "-(2) and -(3), of features (b,D) of M and (b,D) of G; `judges`: `instance` and `group`, to logits."
+def both_losses(discriminators: Mapping[str, Any], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    "-(2) and -(3), of features (b,D) of M and (b,D) of G; `discriminators`: `instance` and `group`, to logits."
     means = real.mean(0, keepdim=True), fake.mean(0, keepdim=True)
     return {
-        "instance loss": discriminator_loss(judges["instance"](real)[:, 0], judges["instance"](fake)[:, 0]),
-        "group loss": discriminator_loss(judges["group"](means[0])[:, 0], judges["group"](means[1])[:, 0]),
+        "instance loss": discriminator_loss(discriminators["instance"](real)[:, 0], discriminators["instance"](fake)[:, 0]),
+        "group loss": discriminator_loss(discriminators["group"](means[0])[:, 0], discriminators["group"](means[1])[:, 0]),
     }
 
 # %% ../nbs/50_akt.ipynb #50000012
 def generator_loss(
-    judges: Mapping[str, Any], fake: Tensor, instance: float = 1.0, group: float = 1.0, saturating: bool = True
+    discriminators: Mapping[str, Any], fake: Tensor, instance: float = 1.0, group: float = 1.0, saturating: bool = True
 ) -> Tensor:  # fmt: skip
     "(5) of features (b,D) of G, with the weights of (4); or, not `saturating`, with -log D in place of log(1 - D)."
-    one, mean = judges["instance"](fake)[:, 0], judges["group"](fake.mean(0, keepdim=True))[:, 0]
+    one, mean = discriminators["instance"](fake)[:, 0], discriminators["group"](fake.mean(0, keepdim=True))[:, 0]
     loss = (lambda logits: -softplus(logits).mean()) if saturating else fooling_loss
     return instance * loss(one) + group * loss(mean)
 
@@ -74,7 +74,7 @@ class Config(Learning):
 
 # %% ../nbs/50_akt.ipynb #5000001a
 class FourNetworks(Learner):
-    "The classifier M (`network`), the generator G of pseudo-labels, two discriminators; who reads what. No game is played yet."
+    "The classifier M (`network`), the generator G of pseudo-labels, two discriminators, and which network reads which images."
 
     unsaved = ("early",)
     early: Tensor
@@ -83,7 +83,7 @@ class FourNetworks(Learner):
     def __init__(self, seen: Task, config: Config, pretrained: Model | None = None):
         super().__init__(seen, config, pretrained)
         sgd = lambda module, lr: make_optimiser("sgd", list(module.parameters()), lr, 0.0)
-        self.optimisers += [sgd(self.generator, config.generator_lr), sgd(self.judges, config.discriminator_lr)]
+        self.optimisers += [sgd(self.generator, config.generator_lr), sgd(self.discriminators, config.discriminator_lr)]
 
     def build(self, seen: Task) -> None:
         "G, the discriminators, and a few unlabelled images, whose pseudo-labels are remembered for a figure."
@@ -93,8 +93,8 @@ class FourNetworks(Learner):
         with evaluating(self.network):
             width = self.aligned(self.network(torch.zeros(1, *seen.shape, dtype=torch.uint8))).shape[1]
         widths = (4096, 1024, 512) if self.config.hidden >= 4096 else (512, 256, 128)  # section 4.1: CIFAR-10 has the small ones
-        judge = lambda: mlp_discriminator(width, widths, norm=False)
-        self.judges = torch.nn.ModuleDict({"instance": judge(), "group": judge()})
+        discriminator = lambda: mlp_discriminator(width, widths, norm=False)
+        self.discriminators = torch.nn.ModuleDict({"instance": discriminator(), "group": discriminator()})
         shown = some(seen.unlabelled, 1000).images
         self.register_buffer("shown", seen.matched(shown.to(self.network.softmax.weight.device)), persistent=False)
         self.register_buffer("early", torch.zeros(2, len(shown), len(seen.labelled.classes)))
@@ -104,16 +104,16 @@ class FourNetworks(Learner):
         return torch.cat([getattr(layers, name).float() for name in self.config.layer.split("+")], 1)
 
     def begin(self, stage: int) -> None:
-        "After the warm-up, G becomes M. What G says of a few images is remembered, early and in the middle."
+        "After the warm-up, G becomes M. G's pseudo-labels of a few images are kept, early and in the middle."
         if stage == 1 and self.config.warm_up:
             self.generator.load_state_dict(self.network.state_dict())
-        self.early[stage - 1] = self.said(self.shown)
+        self.early[stage - 1] = self.pseudo_labels_of(self.shown)
 
     def reader(self, domain: int) -> Any:
         "The network that reads images like the labelled ones (0), or like the unlabelled ones (1)."
         return self.generator if domain and self.config.alignment in ("adversarial", "l2") else self.network
 
-    def said(self, images: Tensor) -> Tensor:
+    def pseudo_labels_of(self, images: Tensor) -> Tensor:
         "The soft pseudo-labels (N, classes) of uint8 images, in evaluation mode and without augmentation."
         with evaluating(self):
             return torch.cat([pseudo_labels(self.reader(1)(part).logits, self.several) for part in images.split(500)])
@@ -133,16 +133,16 @@ class AKT(FourNetworks):
     def update_discriminators(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         "(a): minimise -(4), on features (b,D), (b,D) without a gradient."
         for _ in range(self.config.updates):
-            losses = both_losses(self.judges, real, fake)  # type: ignore[arg-type]
+            losses = both_losses(self.discriminators, real, fake)  # type: ignore[arg-type]
             descend(self.optimisers[2], self.config.instance * losses["instance loss"] + self.config.group * losses["group loss"])
         return losses
 
     def update_generator(self, real: Tensor, fake: Tensor) -> Tensor:
         "(b): minimise (5), or the squared distance of features (b,D), (b,D)."
         c = self.config
-        judges: Any = self.judges
+        discriminators: Any = self.discriminators
         if c.alignment == "adversarial":
-            loss = generator_loss(judges, fake, c.instance, c.group, c.saturating)
+            loss = generator_loss(discriminators, fake, c.instance, c.group, c.saturating)
         else:
             loss = (fake - real).square().mean()
         descend(self.optimisers[1], loss)
@@ -154,8 +154,8 @@ class AKT(FourNetworks):
         above = self.config.copied == "above" and "fc7" not in self.config.layer
         for name in ["softmax", *["fc7"] * above]:
             layers = (getattr(net, name).parameters() for net in (self.generator, self.network))
-            for mine, its in zip(*layers, strict=True):
-                mine.copy_(its)
+            for to, of in zip(*layers, strict=True):
+                to.copy_(of)
 
     def align(self, found: Layers, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         "(a), (b) and the copy: the pseudo-labels (b, classes) of unlabelled images, and losses. `found`: what M makes of both."
@@ -232,10 +232,10 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
     method: Any = model.method
     pool = task.unlabelled if task.hidden_labels is None else domains.revealed(task)
     pool = domains.drawn(pool, len(method.shown))
-    said = torch.stack([*method.early.cpu(), method.said(method.shown).cpu()])
-    classes = range(said.shape[2])
-    given = said > 0.5 if method.several else torch.nn.functional.one_hot(said.argmax(2), said.shape[2]).bool()
-    ranked = said if method.several else said * given  # of several classes at once, an image may be the surest for each
+    probable = torch.stack([*method.early.cpu(), method.pseudo_labels_of(method.shown).cpu()])
+    classes = range(probable.shape[2])
+    given = probable > 0.5 if method.several else torch.nn.functional.one_hot(probable.argmax(2), probable.shape[2]).bool()
+    ranked = probable if method.several else probable * given  # of several classes at once, an image may be the surest for each
     most = min(each, ranked.shape[1])
     best = {(m, c): ranked[m, :, c].topk(most) for m in range(3) for c in classes}
     kept = [(m, c, i, p) for (m, c), top in best.items() for p, i in zip(top.values.tolist(), top.indices.tolist()) if p > 0]
@@ -290,7 +290,7 @@ def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, floa
     pool = some(domains.revealed(task), most)
     assert pool.labels is not None
     method: Any = model.method
-    pseudo = model.map(lambda part: method.said(part).argmax(1), pool.images).long()
+    pseudo = model.map(lambda part: method.pseudo_labels_of(part).argmax(1), pool.images).long()
     return reliability(pseudo, pool.labels, task.labelled.classes, pool.classes)
 
 # %% ../nbs/50_akt.ipynb #5000002c

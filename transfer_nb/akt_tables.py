@@ -69,7 +69,10 @@ CPU = all_methods(dict(network="conv3", view="digit", steps=2000), steps=2000)
 CPU_PHOTOS = all_methods(dict(network="conv3", view="moved", steps=2000), steps=2000)
 CPU_NOTE = "cpu: three small convolutions, 2,000 steps of 96 + 96 images; a pretext has 2,000 steps of 128 images before"
 SHORT = all_methods(dict(network="vgg16", view="moved", steps=5200, batch_size=96), steps=5200)
-SHORT_NOTE = "gpu: the paper's VGG-16 and constants; 10 epochs of CIFAR-10 (the paper does not say how many it has)"
+SHORT_NOTE = (
+    "gpu: VGG-16 with batch normalisation, which the paper does not mention, and without dropout; labelled and unlabelled images"
+    " in one batch; the paper's constants; 10 epochs of CIFAR-10 (the paper does not say how many it has)"
+)
 COLUMNS = (
     Column("cifar10-cifar100", "CIFAR-10, with CIFAR-100 (table 1)"),
     Column("cifar10-short", "CIFAR-10, short, with CIFAR-100", SHORT, "cifar10-cifar100", ours=True),

@@ -394,11 +394,14 @@ class Confusion(Baseline):
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of the discriminator, and one of encoder and classifier."
-        judge = lambda f: self.discriminator(f).float().squeeze(1)
+        discriminate = lambda f: self.discriminator(f).float().squeeze(1)
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
-        caught = discriminator_loss(judge(f_s.detach()), judge(f_t.detach()))
+        caught = discriminator_loss(discriminate(f_s.detach()), discriminate(f_t.detach()))
         descend(self.optimisers[1], caught)
-        losses = {"label loss": self.label_loss(f_s, labelled), "confusion loss": confusion_loss(judge(torch.cat([f_s, f_t])))}
+        losses = {
+            "label loss": self.label_loss(f_s, labelled),
+            "confusion loss": confusion_loss(discriminate(torch.cat([f_s, f_t]))),
+        }
         descend(self.optimisers[0], self.total(losses))
         return losses | {"discriminator loss": caught}
 
@@ -428,11 +431,11 @@ class ADDA(Baseline):
         "One update of stage one, or one of the discriminator and one of the target's encoder."
         if not self.stage:
             return super().step(labelled, unlabelled, progress)
-        judge = lambda f: self.discriminator(f).float().squeeze(1)
+        discriminate = lambda f: self.discriminator(f).float().squeeze(1)
         f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
-        caught = discriminator_loss(judge(f_s), judge(f_t.detach()))
+        caught = discriminator_loss(discriminate(f_s), discriminate(f_t.detach()))
         descend(self.optimisers[1], caught)
-        fooled = fooling_loss(judge(f_t))
+        fooled = fooling_loss(discriminate(f_t))
         descend(self.optimisers[0], fooled)
         return {"discriminator loss": caught, "fooling loss": fooled}
 
@@ -550,7 +553,7 @@ class CoGAN(Baseline):
         what, (_, h, w) = self.generator(noise), self.shape
         return [255 * torch.sigmoid(last(what)[..., :h, :w]) for last in self.last]
 
-    def judge(self, features: Tensor) -> Tensor:
+    def discriminate(self, features: Tensor) -> Tensor:
         "The log-odds (N,) of being real, of features (N,500)."
         return self.head(features).float().squeeze(1)
 
@@ -559,11 +562,13 @@ class CoGAN(Baseline):
         fakes = self.draw(torch.randn(len(labelled.images), self.noise, device=labelled.images.device))
         real = [self.features(x, d) for d, x in enumerate((labelled.images, unlabelled.images))]
         fake = [self.features(x.detach(), d) for d, x in enumerate(fakes)]
-        caught = torch.stack([discriminator_loss(self.judge(r), self.judge(f)) for r, f in zip(real, fake, strict=True)]).mean()
+        caught = torch.stack(
+            [discriminator_loss(self.discriminate(r), self.discriminate(f)) for r, f in zip(real, fake, strict=True)]
+        ).mean()
         apart = (fake[0] - fake[1]).float().square().sum(1).mean()
         label_loss = self.label_loss(real[0], labelled)
         descend(self.optimisers[0], label_loss + self.weight * (caught + self.pair_weight * apart))
-        fooled = torch.stack([fooling_loss(self.judge(self.features(x, d))) for d, x in enumerate(fakes)]).mean()
+        fooled = torch.stack([fooling_loss(self.discriminate(self.features(x, d))) for d, x in enumerate(fakes)]).mean()
         descend(self.optimisers[1], fooled)
         return {"label loss": label_loss, "discriminator loss": caught, "pair distance": apart, "fooling loss": fooled}
 

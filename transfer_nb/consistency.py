@@ -46,14 +46,14 @@ def squared_disagreement(student: Tensor, teacher: Tensor) -> Tensor:
 
 def divergence(student: Tensor, teacher: Tensor) -> Tensor:
     "Mean over images of KL(teacher ‖ student), in nats, from logits (N,C), (N,C)."
-    told = log_probabilities(teacher)
-    return (told.exp() * (told - log_probabilities(student))).sum(1).mean()
+    target = log_probabilities(teacher)
+    return (target.exp() * (target - log_probabilities(student))).sum(1).mean()
 
 
 def mean_entropy(logits: Tensor) -> Tensor:
     "Mean entropy, in nats, of the distributions with logits (N,C)."
-    told = log_probabilities(logits)
-    return -(told.exp() * told).sum(1).mean()
+    log_p = log_probabilities(logits)
+    return -(log_p.exp() * log_p).sum(1).mean()
 
 # %% ../nbs/34_consistency.ipynb #9a96901b
 def ramp_up(progress: Tensor, share: float = 0.4) -> Tensor:
@@ -136,8 +136,8 @@ class Consistency(Method):
             return {"label loss": cross_entropy(self.network(known).float(), labelled.labels)}
         seen = self.view(unlabelled.images)
         answers, others = self.network(torch.cat([known, seen])).split([len(known), len(seen)])
-        told = {"label loss": cross_entropy(answers.float(), labelled.labels)}
-        return told | self.disagreement(labelled.images, unlabelled.images, seen, others)
+        losses = {"label loss": cross_entropy(answers.float(), labelled.labels)}
+        return losses | self.disagreement(labelled.images, unlabelled.images, seen, others)
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of the label loss, `weight` times the consistency loss (ramped up), and `entropy` times the entropy loss."
@@ -187,8 +187,8 @@ class PiModel(Consistency):
     def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
         "Squared, with the answers for another view."
         with torch.no_grad(), still(self.network):
-            told = self.again(self.network, labelled, unlabelled)
-        return {"consistency loss": squared_disagreement(logits, told)}
+            target = self.again(self.network, labelled, unlabelled)
+        return {"consistency loss": squared_disagreement(logits, target)}
 
 
 class MeanTeacher(Consistency):
@@ -201,8 +201,8 @@ class MeanTeacher(Consistency):
     def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
         "Squared, with the teacher's answers for another view."
         with torch.no_grad():
-            told = self.again(self.average, labelled, unlabelled)
-        return {"consistency loss": squared_disagreement(logits, told)}
+            target = self.again(self.average, labelled, unlabelled)
+        return {"consistency loss": squared_disagreement(logits, target)}
 
     def remember(self) -> None:
         "The teacher follows."
@@ -229,8 +229,8 @@ def adversarial(
     change = unit(torch.randn_like(images))
     for _ in range(steps):
         change.requires_grad_()
-        told = divergence(predict(images + probe * contrast(images) * change), logits.detach())
-        change = unit(torch.autograd.grad(told, change)[0])
+        harm = divergence(predict(images + probe * contrast(images) * change), logits.detach())
+        change = unit(torch.autograd.grad(harm, change)[0])
     return change
 
 

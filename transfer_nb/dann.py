@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +165,12 @@ class TwoLosses(ThreeParts):
         labels = len(labelled.images) if unlabelled.labels is None else images
         weights = {"domain loss": images / labels if self.config.balance == "sums" else 1.0}
         return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+
+    def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
+        "A label loss far above that of guessing: the training diverges."
+        last: Any = self.parts.predictor[-1]
+        far = row.get("label loss", 0.0) > 2 * math.log(last.out_features)
+        return {"the label loss is far above that of guessing: lower `lr`": far}
 
 # %% ../nbs/10_dann.ipynb #02a7e0b1
 class DANN(TwoLosses):

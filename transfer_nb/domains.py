@@ -25,8 +25,8 @@ from .images import RESIZES, as_images, check_images, check_shape, file_of, imag
 __all__ = ['TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'nfc', 'spellings', 'respelt', 'by_name', 'split_domain',
            'drawn', 'Derived', 'need_one_class', 'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes',
            'digests', 'unseen', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'members', 'few_labels', 'joined',
-           'content', 'in_order', 'as_labels', 'folder', 'as_domain', 'common_shape', 'check_apart', 'make_task',
-           'with_test', 'nearest', 'look_up']
+           'content', 'in_order', 'as_labels', 'has_classes', 'check_filled', 'folder', 'as_domain', 'common_shape',
+           'check_apart', 'make_task', 'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) -> None:
@@ -509,6 +509,26 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
     return torch.tensor([names.index(v) for v in given], dtype=torch.int64), names
 
 # %% ../nbs/00_domains.ipynb #79a4e4e8
+def has_classes(root: Path, parts: Sequence[tuple[str, ...]], classes: Sequence[str] | None) -> bool:
+    "Whether all files, at `parts` below `root`, lie in folders of (known) classes. Warns of folders that are none of these."
+    found = {q[0] for q in parts if len(q) > 1}
+    other = sorted(found - set(found if classes is None else classes))
+    if other:
+        warnings.warn(
+            f"{root} has sub-folders that are no class of the labelled images: {', '.join(other[:5])}. So the names of its"
+            " sub-folders are not used as labels: name them as the labelled ones, or give domains.folder(path)",
+            stacklevel=3,
+        )
+    return not other and all(len(q) > 1 for q in parts)
+
+
+def check_filled(root: Path, classes: Iterable[str], spelt: Mapping[str, str]) -> None:
+    "ValueError for a sub-folder of `root` that is none of the `classes`, those with an image."
+    shown = [d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith(".")]
+    if empty := sorted(name for name in shown if spelt.get(nfc(name), name) not in set(classes)):
+        raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
+
+
 def folder(
     path: str | Path,
     shape: tuple[int, int, int] | None = None,
@@ -527,27 +547,13 @@ def folder(
     parts = [p.relative_to(root).parts for p in files]
     spelt = spellings((q[0] for q in parts), classes)
     parts = [(spelt[nfc(q[0])], *q[1:]) for q in parts]
-    loose = next((p for p, q in zip(files, parts) if len(q) == 1), None)
-    if labelled and loose:
-        raise ValueError(f"{loose} lies in no class folder; labelled images lie in {root.name}/CLASS/")
-    found = {q[0] for q in parts if len(q) > 1}
-    other = sorted(found - set(found if classes is None else classes))
-    if other and labelled is None:
-        warnings.warn(
-            f"{root} has sub-folders that are no class of the labelled images: {', '.join(other[:5])}. So the names of its"
-            " sub-folders are not used as labels: name them as the labelled ones, or give domains.folder(path)",
-            stacklevel=2,
-        )
-    fits = loose is None and not other
-    if not (fits if labelled is None else labelled):
+    in_classes = has_classes(root, parts, classes) if labelled is None else labelled
+    if not in_classes:
         return Domain(root.name, read_images(files, shape, resize, store), None, tuple(classes or ()))
-    empty = (labelled or classes is None) and sorted(
-        d.name
-        for d in root.iterdir()
-        if d.is_dir() and spelt.get(nfc(d.name), d.name) not in found and not d.name.startswith(".")
-    )
-    if empty:
-        raise ValueError(f"the class folder {root.name}/{empty[0]} holds no image; fill it or remove it")
+    if loose := [p for p, q in zip(files, parts) if len(q) == 1]:
+        raise ValueError(f"{loose[0]} lies in no class folder; labelled images lie in {root.name}/CLASS/")
+    if labelled or classes is None:
+        check_filled(root, [q[0] for q in parts], spelt)
     ids, names = as_labels([q[0] for q in parts], classes, str(root))
     made = Domain(root.name, read_images(files, shape, resize, store), ids, names)
     if store is None:

@@ -19,9 +19,10 @@ from .runs import PICKS, VALIDATOR, Arrays, Records, Run, method_module
 
 # %% auto #0
 __all__ = ['Overrides', 'Reported', 'FIELDS', 'SPLIT', 'OFFICIAL', 'Row', 'Column', 'Preset', 'overrides', 'merged', 'Table',
-           'runs_of', 'check_tables', 'records_of', 'values', 'cell_line', 'cells_of', 'table_frame', 'ours_text',
-           'mean_sd', 'paper_text', 'time_text', 'wide', 'shared', 'notes', 'markdown', 'table_text', 'constants_text',
-           'evaluations', 'curves_of', 'chosen_by', 'validator_choices', 'choices_text', 'arrays_of']
+           'runs_of', 'check_tables', 'records_of', 'by_seed', 'values', 'paired_gains', 'cell_line', 'cells_of',
+           'table_frame', 'ours_text', 'mean_sd', 'paper_text', 'time_text', 'wide', 'shared', 'notes', 'markdown',
+           'table_text', 'constants_text', 'evaluations', 'curves_of', 'chosen_by', 'validator_choices', 'choices_text',
+           'arrays_of']
 
 # %% ../nbs/09_experiments.ipynb #bb2d3a91
 Overrides = Mapping[str, Any]  # name of a constant → value; name of another method → overrides for that method
@@ -181,17 +182,33 @@ def records_of(table: Table, records: Records, row: str, column: str, preset: st
     return max(found, key=len)
 
 
+def by_seed(
+    table: Table, records: Records, row: str, column: str, preset: str, score: str = "", pick: str = "last"
+) -> dict[int, float]:  # fmt: skip
+    "Our numbers of a cell: seed -> score. ValueError for an unknown pick."
+    at, name = look_up(pick, {p: i for i, p in enumerate(PICKS)}, "pick"), table.score_of(row, score)
+    found = {r["seed"]: r["scores"].get(name) for r in records_of(table, records, row, column, preset)}
+    return {seed: float(v[at] if isinstance(v, list) else v) for seed, v in found.items() if v is not None}
+
+
 def values(
     table: Table, records: Records, row: str, column: str, preset: str, score: str = "", pick: str = "last"
 ) -> np.ndarray:  # fmt: skip
     "Our numbers of a cell, one for each seed. ValueError for an unknown pick."
-    at, name = look_up(pick, {p: i for i, p in enumerate(PICKS)}, "pick"), table.score_of(row, score)
-    found = [r["scores"][name] for r in records_of(table, records, row, column, preset) if r["scores"].get(name) is not None]
-    return np.array([v[at] if isinstance(v, list) else v for v in found], dtype=float)
+    return np.array(list(by_seed(table, records, row, column, preset, score, pick).values()), dtype=float)
+
+
+def paired_gains(
+    table: Table, records: Records, row: str, base: str, column: str, preset: str, score: str = "", pick: str = "last"
+) -> np.ndarray:  # fmt: skip
+    "The numbers of a row less those of the row `base` with the same seeds: one for each seed that both have."
+    ours, theirs = (by_seed(table, records, r, column, preset, score, pick) for r in (row, base))
+    return np.array([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
 
 # %% ../nbs/09_experiments.ipynb #74e8d898
 FIELDS = (
     "table", "row", "column", "preset", "score", "pick", "paper", "paper_sd", "mean", "sd", "n", "steps", "seconds", "hardware",
+    "versions",
 )  # fmt: skip
 
 
@@ -208,11 +225,12 @@ def cell_line(table: Table, records: Records, row: str, column: str, preset: str
     )  # fmt: skip
     if not made:
         return line
-    told = {f"{r['hardware']}, {r['precision']}, {r['versions']}": None for r in made}
+    joined = lambda texts: "; ".join(dict.fromkeys(texts))
     steps = " ".join(map(str, sorted({r["steps"] for r in made})))
     return line | dict(
         mean=ours.mean(), sd=ours.std(ddof=1) if len(ours) > 1 else None, steps=steps,
-        seconds=statistics.mean(r["seconds"] for r in made), hardware="; ".join(told),
+        seconds=statistics.mean(r["seconds"] for r in made),
+        hardware=joined(f"{r['hardware']}, {r['precision']}" for r in made), versions=joined(r["versions"] for r in made),
     )  # fmt: skip
 
 
@@ -316,9 +334,12 @@ def notes(table: Table, lines: Any, preset: str) -> list[str]:
     columns, made, absent = [table.column(c) for c in dict.fromkeys(lines["column"])], [], []
     for column in columns:
         here = lines[(lines["column"] == column.id) & (lines["n"] > 0)]
-        for hardware, group in here.groupby("hardware", sort=False):
+        kinds = here.groupby("hardware", sort=False)
+        for hardware, group in kinds:
             steps = sorted({int(s) for text in group["steps"] for s in text.split()})
-            made.append((column.label, f"{', '.join(f'{s:,}' for s in steps)} steps; {hardware}"))
+            versions = " or ".join(sorted({v for text in group["versions"] for v in text.split("; ")}))
+            rows = f" ({', '.join(table.row(r).label for r in group['row'])})" if len(kinds) > 1 else ""
+            made.append((column.label + rows, f"{', '.join(f'{s:,}' for s in steps)} steps; {hardware}; {versions}"))
         absent += [(column.label, "ours not run" + " (data)" * (not column.offered))] * here.empty
     found = ["Ours: mean ± standard deviation (number of seeds)."] * bool(made)
     found += [line for pairs in (absent, made, [(c.label, c.note) for c in columns if c.note]) for line in shared(pairs)]
@@ -349,8 +370,8 @@ def table_text(
     picks = set(lines.loc[lines["n"] > 0, "pick"]) or {pick}
     title = f"{table.title} [{preset}, {score or table.score}, {pick if pick in picks else 'last'} step]"
     head, remark = ("{}", "- {}") if form == "markdown" else ("% {}", "% {}")
-    told = "\n".join(map(remark.format, notes(table, lines, preset)))
-    return "\n\n".join((head.format(title), write(wide(table, lines)), told))
+    below = "\n".join(map(remark.format, notes(table, lines, preset)))
+    return "\n\n".join((head.format(title), write(wide(table, lines)), below))
 
 # %% ../nbs/09_experiments.ipynb #09c00002
 def constants_text(config: Any, only: Iterable[str] = ()) -> str:

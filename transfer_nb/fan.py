@@ -28,7 +28,7 @@ from .training import SCHEDULES, Options, descend, make_optimiser, set_lr
 # %% auto #0
 __all__ = ['DESIGNS', 'ALIGNED', 'NETWORKS', 'WIDTH', 'HIDDEN', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3',
            'Latent', 'Factorized', 'features_decoder', 'other_network', 'factorized', 'orthogonality_loss',
-           'reconstruction_loss', 'source_losses', 'judge', 'Config', 'TwoNetworks', 'TwoStages', 'FAN', 'fit',
+           'reconstruction_loss', 'source_losses', 'discriminate', 'Config', 'TwoNetworks', 'TwoStages', 'FAN', 'fit',
            'before_adaptation', 'redrawn', 'arrays', 'extra_scores']
 
 # %% ../nbs/20_fan.ipynb #40d28372
@@ -146,10 +146,10 @@ def source_losses(network: Factorized, batch: Batch, pixels: str = "mean") -> di
     return losses | ({"orthogonality loss": orthogonality_loss(latent.task.float(), latent.domain.float())} if whole else {})
 
 # %% ../nbs/20_fan.ipynb #e0e4b425
-def judge(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def discriminate(discriminator: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     "D's logits (N,) of what is aligned of the source, (N, classes) or (N,D), and (M,) of the target, in one batch of both."
-    judged = discriminator(torch.cat([real, fake])).float().squeeze(1)
-    return judged[: len(real)], judged[len(real) :]
+    logits = discriminator(torch.cat([real, fake])).float().squeeze(1)
+    return logits[: len(real)], logits[len(real) :]
 
 # %% ../nbs/20_fan.ipynb #56a7a8f7
 NAMES = networks.Names(NETWORKS, networks.ENCODERS)
@@ -285,9 +285,9 @@ class FAN(TwoStages):
             real = self.source(labelled.images).aligned(c.aligned)
         latent = self.target(unlabelled.images)
         fake = latent.aligned(c.aligned)
-        found = discriminator_loss(*judge(self.discriminator, real, fake.detach()))
+        found = discriminator_loss(*discriminate(self.discriminator, real, fake.detach()))
         descend(self.optimisers[1], c.mu * found)
-        fooling = fooling_loss(judge(self.discriminator, real, fake)[1])
+        fooling = fooling_loss(discriminate(self.discriminator, real, fake)[1])
         drawn = reconstruction_loss(
             self.target.shown(unlabelled.images), self.target.decode(latent.domain, latent.logits), c.pixels
         )

@@ -27,8 +27,9 @@ P = ParamSpec("P")
 # %% auto #0
 __all__ = ['P', 'SOURCE', 'TARGET', 'PALETTE', 'RIGHT', 'WRONG', 'GREY', 'STYLE', 'array', 'styled', 'panels_of', 'save',
            'as_pictures', 'show_image', 'image_grid', 'show_row', 'domain_grid', 'reliability_grid',
-           'calibration_curve', 'line_colours', 'cluster_grid', 'pseudo_label_grid', 'principal_components', 'tsne',
-           'scatter', 'legend', 'tsne_panels', 'class_colours', 'class_panels', 'with_gaps', 'curves', 'end_labels']
+           'calibration_curve', 'wilson_interval', 'line_colours', 'cluster_grid', 'pseudo_label_grid',
+           'principal_components', 'tsne', 'scatter', 'legend', 'tsne_panels', 'class_colours', 'class_panels',
+           'with_gaps', 'curves', 'end_labels']
 
 # %% ../nbs/08_figures.ipynb #21029a70
 SOURCE, TARGET = "#1F77C9", "#C62828"  # blue and red, as in DANN's figure 3
@@ -47,6 +48,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
+    "axes.prop_cycle": f"cycler(color={list(PALETTE)})",
     "figure.dpi": 100,
     "lines.linewidth": 1.6,
 }
@@ -166,20 +168,29 @@ def reliability_grid(images: Any, predicted: Any, labels: Any, confidence: Any, 
 # %% ../nbs/08_figures.ipynb #596516c0
 @styled
 def calibration_curve(found: Mapping[str, Calibration], confidence: str = "confidence") -> Figure:
-    "Accuracy against `confidence` for each named `scores.calibration`, with the share of images in each bin below it."
+    """Accuracy against `confidence` for each named `scores.calibration`, with 95% intervals, and the share of images in each
+    bin below it."""
     fig, axes = panels_of(2, 1, 4.2, 4.4, sharex=True, height_ratios=[3, 1])
     curve, share = axes[:, 0]
     curve.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--", label=f"accuracy = {confidence}")
     for (name, bins), colour, marker in zip(found.items(), line_colours(len(found)), "osD^vP*X" * 4):
-        filled = array(bins.count) > 0
-        label = f"{name} (ECE {bins.ece:.3f})"
-        curve.plot(array(bins.confidence)[filled], array(bins.accuracy)[filled], color=colour, marker=marker, ms=5, label=label)
-        edges = np.linspace(0, 1, len(filled) + 1)
-        share.stairs(array(bins.count) / array(bins.count).sum(), edges, color=colour, lw=1.6)
+        count = array(bins.count)
+        x, y = array(bins.confidence)[count > 0], array(bins.accuracy)[count > 0]
+        bars, label = np.abs(wilson_interval(y, count[count > 0]) - y), f"{name} (ECE {bins.ece:.3f})"
+        curve.errorbar(x, y, bars, color=colour, marker=marker, ms=5, elinewidth=0.8, label=label)
+        share.stairs(count / count.sum(), np.linspace(0, 1, len(count) + 1), color=colour, lw=1.6)
     curve.set(ylabel="accuracy in the bin", xlim=(0, 1), ylim=(0, 1.02))
     share.set(xlabel=confidence, ylabel="share")
     fig.legend(loc="outside upper left", fontsize=8.5, frameon=False)
     return fig
+
+
+def wilson_interval(share: np.ndarray, count: np.ndarray) -> np.ndarray:
+    "The 95% intervals (2,N) of probabilities, from the `share` (N,) of successes among `count` (N,) trials (Wilson 1927)."
+    from scipy.stats import binomtest
+
+    tests = [binomtest(round(p * n), int(n)) for p, n in zip(share, count)]
+    return np.array([t.proportion_ci(method="wilson") for t in tests]).T
 
 
 def line_colours(count: int) -> list[str]:
@@ -377,7 +388,10 @@ def curves(
 
 
 def end_labels(ax: Axes, ends: Sequence[tuple[str, float, str]], line: float) -> None:
-    "Names (name, height, colour) at the right edge of `ax`; a line of text takes the share `line` of the height of the axes."
+    """Names (name, height, colour) at the right edge of `ax`, each joined with its height; a line of text takes the share `line`
+    of the height of the axes."""
     low, high = ax.get_ylim()
-    for (name, _, colour), y in zip(ends, with_gaps([(e[1] - low) / (high - low) for e in ends], line)):
-        ax.text(1.02, y, name, color=colour, transform=ax.transAxes, va="center", fontsize=9)
+    heights = [(height - low) / (high - low) for _, height, _ in ends]
+    for (name, _, colour), height, y in zip(ends, heights, with_gaps(heights, line)):
+        joint = dict(arrowstyle="-", color=colour, lw=0.6, shrinkA=2, shrinkB=0, relpos=(0, 0.5))
+        ax.annotate(name, (1, height), (1.06, y), "axes fraction", "axes fraction", joint, color=colour, va="center", fontsize=9)

@@ -7,6 +7,7 @@ whatever the others found; the exit status is 1 if any found something.
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import re
 import shutil
@@ -34,6 +35,7 @@ NOTEBOOK_LIMIT, SAMPLES_LIMIT = 2 * MEGABYTE, 6 * MEGABYTE
 MACHINE = re.compile(r"(?<![\w.])/(?:home|root|tmp|work|opt|mnt|srv|scratch|Users|private)/[\w.-]+")
 WARNED = re.compile(r"Warning\b|findfont|deprecated")  # in what a cell writes to stderr
 RECORD = "key method config task seed precision scores evaluations seconds hardware versions when format".split()
+NAMED_BY = "method version config task size labels variant data seed precision n_evals needs".split()  # what a key is made of
 PAPERS = {"dann", "fan", "metric_transfer", "supreme", "akt"}
 # Each module of the engine room imports only those before it. Then come the papers and their families, tables, the command line.
 ENGINE_ROOM = "images domains augment synthetic datasets networks configurations models training".split()
@@ -386,8 +388,11 @@ def record_problem(line: str, keys: set[str]) -> str:
         record = json.loads(line, parse_constant=not_finite)
         if missing := set(RECORD) - record.keys():
             return f"has no {', '.join(sorted(missing))}"
+        named = json.dumps({k: record[k] for k in NAMED_BY}, sort_keys=True)
+        if hashlib.sha256(named.encode()).hexdigest()[:16] != record["key"]:
+            return "has a key that is not the digest of what it says"
         datetime.fromisoformat(record["when"])
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
         return f"is no record: {error}"
     taken = record["key"] in keys
     keys.add(record["key"])
@@ -403,7 +408,7 @@ def records_sound() -> list[str]:
     return [
         f"{path.name} line {i} {problem}"
         for path in records()
-        for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for i, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1)
         if (problem := record_problem(line, keys))
     ]
 

@@ -257,9 +257,9 @@ def all_runs(table: Table, preset: str) -> Iterator[Run]:
 
 
 def show(table: Table, records: Records, preset: str, score: str = "", pick: str = "last", form: str = "markdown") -> None:
-    "Print a table at a preset and, where its rows are of one method, what the validators would choose."
+    "Print a table at a preset and, where the table asks for it, what the validators would choose."
     print(table_text(table, records, preset, score, pick, form), end="\n" if form == "csv" else "\n\n")
-    for column in table.preset(preset).columns if table.name.endswith(".choices") and form == "markdown" else ():
+    for column in table.preset(preset).columns if table.choices and form == "markdown" else ():
         print(choices_text(table, records, preset, column), end="\n\n")
 
 # %% ../nbs/60_command_line.ipynb #60b0002b
@@ -531,11 +531,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *_, **__: f"transfer_nb: {message}\n"  # without a place in the code
     given = sys.argv[1:] if argv is None else argv
     home = lambda m: m[1] + str(Path.home())
-    argv = [re.sub("^(--[^=]+=)~(?=/|$)", home, a) for a in given]  # a shell leaves --out=~/found as it is
     try:
+        argv = [re.sub("^(--[^=]+=)~(?=/|$)", home, a) for a in given]  # a shell leaves --out=~/found as it is
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="transfer_nb", args=argv)()
     except KeyboardInterrupt:
-        goes_on = next(iter(argv), "") not in ("predict", "bench")
+        goes_on = next(iter(given), "") not in ("predict", "bench")
         print("\nInterrupted." + " Nothing is lost: the same command goes on from here." * goes_on, file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough

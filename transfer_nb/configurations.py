@@ -29,8 +29,8 @@ def constant_of(
     default: Any, source: str = "", *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf,
     below: float = math.inf, among: Iterable[str] | None = None, added: bool = False,
 ) -> Any:  # fmt: skip
-    """A field of a configuration: its default, where that is from, and which values it may have (None is always allowed as a
-    default). `among`: the names to choose from; a registry may grow later. `added`: there were runs before there was this
+    """A field of a configuration: its default, where that is from, and which values it may have (None, too, where the type
+    allows it). `among`: the names to choose from; a registry may grow later. `added`: there were runs before there was this
     constant; at its default it is no part of their names."""
     limits = dict(least=least, above=above, most=most, below=below)
     return field(default=default, metadata={"source": source, "among": among, "added": added, **limits})
@@ -43,7 +43,11 @@ def check_value(name: str, value: Any, *, least: float, above: float, most: floa
         raise ValueError(
             f"{name}={value!r} is not one of {', '.join(every) if len(every) < 20 else nearest(value, every) + ', …'}"
         )
-    if among is None and not (least <= value <= most and above < value < below):
+    if among is not None or not isinstance(value, float | int):
+        return
+    if not math.isfinite(value):
+        raise ValueError(f"{name}={value} must be a finite number")
+    if not (least <= value <= most and above < value < below):
         low = f"above {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else ""
         high = f"below {below:g}" if below < math.inf else f"at most {most:g}" if most < math.inf else ""
         raise ValueError(f"{name}={value} must be {' and '.join(filter(None, (low, high)))}")
@@ -63,7 +67,7 @@ class Configuration:
         for f in dataclasses.fields(self):
             value = typed(f.name, getattr(self, f.name), hints[f.name])
             object.__setattr__(self, f.name, value)
-            if f.metadata and not (value is None and f.default is None):
+            if f.metadata and value is not None:
                 check_value(f.name, value, **f.metadata)
 
 
@@ -116,7 +120,7 @@ def config_values(config: Any) -> dict[str, Any]:
     for name, value in (config if isinstance(config, dict) else named_constants(config)).items():
         if isinstance(value, dict):
             found |= {f"{name}.{k}": v for k, v in config_values(value).items()}
-        elif isinstance(value, str | int | float | bool | tuple | None):
+        elif isinstance(value, str | int | float | tuple | list | None):
             found[name] = value
     return found
 

@@ -186,7 +186,9 @@ def places(data: str | Path | None = None) -> list[Path]:
     folder = Path(named).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder (given as data= or in TRANSFER_NB_DATA)")
-    return [folder, cache_dir()]
+    with contextlib.suppress(FileNotFoundError):  # without a home folder there is no cache, and none is needed
+        return [folder, cache_dir()]
+    return [folder]
 
 
 def find_file(files: Iterable[str], data: str | Path | None = None) -> Path | None:
@@ -471,7 +473,7 @@ def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arr
 
 # %% ../nbs/05_datasets.ipynb #05c00002
 def four_in_one(name: str, split: str, data: str | Path | None = None, size: str = "full") -> Arrays:
-    "Each four images of a set, in a random order that is always the same, as one of twice the side, with all their classes."
+    "Every four images of a set, in a random order that is always the same, as one of twice the side, with all their classes."
     one = SAMPLES[name](split) if size == "sample" else read_full(name, split, data)
     order = np.random.default_rng(0).permutation(len(one.y))[: len(one.y) // 4 * 4].reshape(-1, 4)
     x = one.x[order]
@@ -754,22 +756,22 @@ def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
         raise FileNotFoundError(f"the full set {spec.name} is not here: {searched}. torchvision does not provide it: {advice}")
     root, made = cache_dir() / "raw" / spec.name, cache_dir() / spec.files[-1]
     make_folder(root.parent, IN_CACHE)
-    try:
-        with FileLock(f"{root}.lock"):  # another process may be fetching the same files
-            if made.exists():
-                return made
+    with FileLock(f"{root}.lock"):  # another process may be preparing the same set
+        if made.exists():
+            return made
+        try:
             arrays = _from_raw(spec, root)
-    except (*UNREADABLE, OSError) as e:
-        failed = f"the download failed: {' '.join(str(e).split())[:150]}"
-        why = "downloads are switched off by TRANSFER_NB_OFFLINE" if offline() else failed
-        raise FileNotFoundError(
-            f"the full set {spec.name} is not here: {searched}; {why}. Either {advice},"
-            f" or let torchvision download it into {root} (network, TRANSFER_NB_OFFLINE unset)"
-        ) from e
-    for split, n in spec.counts.items():
-        if (got := len(arrays[f"y_{split}"])) != n:
-            warnings.warn(f"{spec.name}: torchvision's {split} split has {got:,} images, the usual one {n:,}", stacklevel=2)
-    return save_prepared(made, arrays)
+        except (*UNREADABLE, OSError) as e:
+            failed = f"the download failed: {' '.join(str(e).split())[:150]}"
+            why = "downloads are switched off by TRANSFER_NB_OFFLINE" if offline() else failed
+            raise FileNotFoundError(
+                f"the full set {spec.name} is not here: {searched}; {why}. Either {advice},"
+                f" or let torchvision download it into {root} (network, TRANSFER_NB_OFFLINE unset)"
+            ) from e
+        for split, n in spec.counts.items():
+            if (got := len(arrays[f"y_{split}"])) != n:
+                warnings.warn(f"{spec.name}: torchvision's {split} split has {got:,} images, the usual one {n:,}", stacklevel=2)
+        return save_prepared(made, arrays)
 
 # %% ../nbs/05_datasets.ipynb #76999246
 def task(name: str, size: str = "sample", data: str | Path | None = None) -> Task:
@@ -809,8 +811,8 @@ def where(name: str, data: str | Path | None = None) -> tuple[str, Path | None]:
     spec: DomainSpec = look_up(name, DOMAINS, "domain")
     if not spec.counts:
         return "only as the sample", None
-    if name in ("synnumbers", "synsigns"):
-        return "rendered when first used, then in the cache", None
+    if spec.load and not spec.files and name != "mnistm":
+        return "made when first used", None
     try:
         if name != "mnistm":
             path = find_file(spec.files, data)

@@ -34,9 +34,9 @@ from .runs import Arrays, Records, Run, find_variant, perform, varied
 from .training import Options
 
 # %% auto #0
-__all__ = ['MESSAGES', 'REGISTRIES', 'ENGINES', 'Settings', 'Outcome', 'work', 'connect', 'own_parts', 'leave_orphaned',
+__all__ = ['MESSAGES', 'REGISTRIES', 'ENGINES', 'Settings', 'Outcome', 'work', 'finish', 'connect', 'own_parts', 'leave_orphaned',
            'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
-           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out', 'finish']
+           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out']
 
 # %% ../nbs/64_engines.ipynb #665d2d5b
 @dataclass(frozen=True)
@@ -60,16 +60,15 @@ class Settings:
 
 
 class Outcome(NamedTuple):
-    "What a worker hands back: a record and arrays, or what went wrong, or that another command is making this run."
+    "What a worker hands back: a record, or what went wrong, or that another command is making this run, or has made it."
 
     record: dict[str, Any] | None = None
-    arrays: Arrays | None = None
     error: str = ""
     busy: bool = False
 
 
 def work(run: Run, settings: Settings, own: Mapping[str, Mapping[str, Any]], report: Any = None) -> Outcome:
-    "What a worker does, given `own_parts`: make one run, unless another command is making it, or has made it."
+    "What a worker does, given `own_parts`: make and record one run, unless another command is making it, or has made it."
     for name, found in own.items():
         REGISTRIES[name].update(found)
     records = Records(settings.out)
@@ -78,13 +77,23 @@ def work(run: Run, settings: Settings, own: Mapping[str, Mapping[str, Any]], rep
         with FileLock(lock, timeout=0):
             if run.key in records.all() and (not settings.keep or records.checkpoint(run.key).exists()):
                 return Outcome(busy=True)
-            return Outcome(*perform(run, records, settings.device, settings.data, report, settings.capture))
+            record, arrays = perform(run, records, settings.device, settings.data, report, settings.capture)
+            finish(run, record, arrays, records, settings.keep)
+            return Outcome(record)
     except Timeout:
         return Outcome(busy=True)
     except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
         return Outcome(error=str(error) or type(error).__name__)
     except Exception:
         return Outcome(error=traceback.format_exc())
+
+
+def finish(run: Run, record: Mapping[str, Any], arrays: Arrays | None, records: Records, keep: bool) -> None:
+    "Record a run, and drop its checkpoint unless the model is to be kept."
+    if run.key not in records.all():
+        records.add(dict(record), arrays)
+    if not keep:
+        records.checkpoint(run.key).unlink(missing_ok=True)
 
 # %% ../nbs/64_engines.ipynb #f8c0c904
 MESSAGES: list[Any] = []  # in a worker process, the queue to its parent
@@ -161,18 +170,22 @@ class LocalEngine:
     def __init__(self, settings: Settings):
         keep_memory()
         self.settings, self.context, self.breaks = settings, get_context("spawn"), 0
-        self.messages, self.running = self.context.Queue(), dict[futures.Future, tuple[Run, bool]]()
+        self.running = dict[futures.Future, tuple[Run, bool]]()
         self.start()
 
     def start(self) -> None:
-        "Make the pool."
-        workers = self.settings.processes()
+        "Make the pool, and the queue of its messages: a process that is killed while it writes leaves the queue locked."
+        workers, self.messages = self.settings.processes(), self.context.Queue()
         self.pool = futures.ProcessPoolExecutor(workers, self.context, initializer=connect, initargs=(self.messages,))
 
     def submit(self, run: Run, keep: bool = False) -> None:
         "Hand a run to the pool; `keep`: it is to leave its model."
         settings = dataclasses.replace(self.settings, keep=keep)
-        self.running[self.pool.submit(work_and_report, run, settings, own_parts(run))] = run, keep
+        try:
+            future = self.pool.submit(work_and_report, run, settings, own_parts(run))
+        except BrokenProcessPool as error:  # a worker was killed since the last `wait`; the next one mends it
+            (future := futures.Future()).set_exception(error)
+        self.running[future] = run, keep
 
     def wait(self) -> Iterator[tuple[Run, Outcome]]:
         "The runs that are done, after a fraction of a second at most."
@@ -385,7 +398,7 @@ def keeps_model(run: Run, schedule: Schedule) -> bool:
 
 
 def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Records) -> None:
-    "Submit what is ready, record what is done, until nothing is left."
+    "Submit what is ready, take in what is done, until nothing is left."
     while schedule.waiting or schedule.running:
         for run in schedule.ready():
             engine.submit(run, keeps_model(run, schedule))
@@ -398,16 +411,5 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
                 continue
             if not outcome.busy:
                 records.checkpoint(run.key).with_suffix(".lock").unlink(missing_ok=True)
-            if outcome.record is not None:
-                finish(run, outcome, records, keep=keeps_model(run, schedule))
             progress.ended(run, outcome)
             schedule.done(run, outcome.error)
-
-
-def finish(run: Run, outcome: Outcome, records: Records, keep: bool) -> None:
-    "Record a run, and drop its checkpoint unless the model is to be kept."
-    assert outcome.record is not None
-    if run.key not in records.all():
-        records.add(outcome.record, outcome.arrays)
-    if not keep:
-        records.checkpoint(run.key).unlink(missing_ok=True)

@@ -5,6 +5,7 @@
 # %% ../nbs/09_experiments.ipynb #80622e78
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
@@ -101,6 +102,7 @@ class Table:
     set: Overrides = field(default_factory=dict)
     reported: Reported = field(default_factory=dict)
     score: str = "accuracy"
+    choices: bool = False  # its rows are settings of one method: what would the validators choose among them?
 
     def row(self, id: str) -> Row:
         "The row called `id`; ValueError with the nearest names where there is none."
@@ -164,7 +166,9 @@ def check_tables(tables: Iterable[Table]) -> None:
             known = {r.id for r in table.rows} | {c.id for c in table.columns}
             if unknown := set(preset.also) - known:
                 raise ValueError(f"{table.name}, {name}: there is no row or column {', '.join(sorted(unknown))}")
-            cells = [(table.run(r, c, name).key, table.score_of(r)) for c in preset.columns for r in preset.rows]
+            also = [[x.id for x in every if x.id in preset.also] for every in (table.rows, table.columns)]
+            asked = itertools.product([*preset.rows, *also[0]], [*preset.columns, *also[1]])
+            cells = [(table.run(r, c, name).key, table.score_of(r)) for r, c in asked]
             if len(set(cells)) < len(cells):
                 raise ValueError(f"{table.name}, {name}: two cells show the same number")
         for row, column in table.reported:
@@ -172,7 +176,7 @@ def check_tables(tables: Iterable[Table]) -> None:
 
 # %% ../nbs/09_experiments.ipynb #e5d5fe6a
 def records_of(table: Table, records: Records, row: str, column: str, preset: str) -> list[dict[str, Any]]:
-    "The records of a cell's runs, by seed: of the precision with more seeds. None for a column whose data cannot be had."
+    "The records of a cell's runs, by seed: of the precision with more seeds. Empty for a column whose data cannot be had."
     known = records.all() if table.column(column).offered else {}
     if not known:
         return []
@@ -409,7 +413,7 @@ def curves_of(
 def chosen_by(label: str, name: str, found: Any, score: str) -> dict[str, Any]:
     "What a validator (or the score itself) chooses in each seed, as a mean, and how well it ranks."
     picks, ranks = [], []
-    for _, seed in found.groupby("seed"):
+    for _, seed in found[found[name].notna()].groupby("seed"):
         picks.append(seed[score].iloc[scores.best_step(seed[name].tolist())])
         ranks.append(scores.rank_correlation(seed[name].tolist(), seed[score].tolist()))
     return {"chosen by": label, score: statistics.mean(picks), "rank correlation": statistics.mean(ranks)}
@@ -423,7 +427,7 @@ def validator_choices(table: Table, records: Records, preset: str, column: str, 
     found, score = evaluations(table, records, preset, column, rows), table.score
     if found.empty:
         return pd.DataFrame(columns=["chosen by", score, "below oracle", "rank correlation"])
-    names = sorted(c for c in found if c.startswith(VALIDATOR) and found[c].notna().all())
+    names = sorted(c for c in found if c.startswith(VALIDATOR) and found.groupby(["row", "seed"])[c].count().all())
     oracle = chosen_by("oracle (the test set)", score, found, score)
     by = sorted((chosen_by(n.removeprefix(VALIDATOR), n, found, score) for n in names), key=lambda c: -c[score])
     last = found[found["step"] == found.groupby(["row", "seed"])["step"].transform("max")]

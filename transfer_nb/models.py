@@ -56,7 +56,7 @@ class Method(nn.Module):
     multilabel = False  # whether it can learn from images that show several classes at once
     target_labels = False  # whether it learns from labels of the unlabelled domain, where some are given
     clusters = False  # whether its answers for the unlabelled domain are clusters, which have no names
-    knows = True  # whether its answers for the labelled domain are that domain's classes, where `clusters`
+    knows = True  # of a method that `clusters`: whether labelled images get their own classes
     stage = 0  # the one that is going on
     unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
 
@@ -100,8 +100,8 @@ def largest_share(outputs: Tensor) -> Tensor:
 
 
 def device_of(method: nn.Module) -> torch.device:
-    "Where the tensors of a method are."
-    return next(itertools.chain(method.parameters(), method.buffers())).device
+    "Where the tensors of a method are; the CPU if it has none."
+    return next(itertools.chain(method.parameters(), method.buffers()), torch.empty(0, device="cpu")).device
 
 
 class Outputs(NamedTuple):
@@ -401,7 +401,8 @@ def imported_class(place: str, path: Path) -> Any:
     "The class that a saved model names, if it is one of this package; ValueError for any other."
     module, _, name = place.partition(":")
     package = __name__.rpartition(".")[0]
-    ours = module.startswith(f"{package}.") and importlib.util.find_spec(module)
+    inside = module.startswith(f"{package}.") and module.removeprefix(f"{package}.").isidentifier()
+    ours = inside and importlib.util.find_spec(module)
     found = getattr(importlib.import_module(module), name, None) if ours else None
     if not (isinstance(found, type) and issubclass(found, Method | Configuration)):
         raise ValueError(f"{path}: {place} is not a method of this package; give its class with method=")
@@ -479,7 +480,9 @@ def load_model(
     kind = method or imported_class(found["method"], path)
     config_class = imported_class(found["config class"], path) if method is None else getattr(method, "Config", None)
     values = without_weights(found["config"])
-    shared = {f.name: f.default for f in dataclasses.fields(SharedConstants)}  # which a file has where they are no defaults
+    shared = {
+        f.name: f.default for f in dataclasses.fields(SharedConstants)
+    }  # a file holds these only where they differ from the defaults
     config = configured(config_class, values) if config_class else types.SimpleNamespace(**shared | values)
     with known_networks(found, network, path), torch.random.fork_rng(), torch.device(where):
         task = blank_task(found["task"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dis
 import dataclasses
 import hashlib
 import importlib.util
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from types import CellType
+from types import CellType, CodeType
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,9 @@ __all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERA
            'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock', 'wide_resnet',
            'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features', 'vgg16', 'alexnet', 'Floats',
            'on_features', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names', 'headless',
-           'torchvision_net', 'timm_net', 'backbone', 'of_library', 'code_of', 'tensor_bytes', 'fingerprint',
-           'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts', 'Describe', 'frozen_features', 'follow']
+           'torchvision_net', 'timm_net', 'backbone', 'of_library', 'code_of', 'tensor_bytes', 'globals_of',
+           'fingerprint', 'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts', 'Describe',
+           'frozen_features', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
 class PerDomain(nn.Module):
@@ -549,7 +551,8 @@ def of_library(value: Any) -> bool:
 
 def code_of(value: Any, above: tuple[Any, ...] = ()) -> str:
     """The source of a function of one's own, or of the methods of a class, with its other attributes; the name of a library's, or
-    where there is no source. Of a class that is `above`: nothing."""
+    where there is no source. An empty text for a class
+    that is being read already (`above`), so that a circle ends."""
     if any(value is a for a in above):
         return ""
     if isinstance(value, type) and not of_library(value):  # of a class in a notebook there is no source, but of its methods
@@ -563,7 +566,9 @@ def code_of(value: Any, above: tuple[Any, ...] = ()) -> str:
         source = getattr(value, "__qualname__", type(value).__qualname__)
     if getattr(value, "__name__", "") == "<lambda>":  # there may be several in a line
         code = value.__code__
-        source += code.co_code.hex() + repr((code.co_names, [c for c in code.co_consts if isinstance(c, str | int | float)]))
+        source += code.co_code.hex() + repr(
+            (code.co_names, [c for c in code.co_consts if isinstance(c, str | int | float | tuple)])
+        )
     return source
 
 
@@ -572,9 +577,20 @@ def tensor_bytes(value: Tensor) -> bytes:
     return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 # %% ../nbs/02_networks.ipynb #02d00004
+def globals_of(function: Any) -> dict[str, Any]:
+    "What a function, or one inside of it, reads from its module, but for modules."
+    codes = [function.__code__]
+    for code in codes:  # the list grows
+        codes += [c for c in code.co_consts if isinstance(c, CodeType)]
+    names = {i.argval for code in codes for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    found = {name: function.__globals__[name] for name in names & function.__globals__.keys()}
+    return {name: value for name, value in found.items() if not inspect.ismodule(value)}
+
+
 def fingerprint(value: Any, above: tuple[Any, ...] = ()) -> str:
-    """A hash of what a value says, the same in every process: of tensors, functions (with what they enclose), modules, lists and
-    dicts of them, and of what `joblib` can hash; of other objects by their attributes. Of what is `above` it: nothing."""
+    """A hash of what a value says, the same in every process: of tensors, functions (with what they enclose, and the globals that
+    they read), modules, lists and dicts of them, and of what `joblib` can hash; of other objects by their attributes. What is
+    being hashed already (`above`) counts as empty, so that a circle ends."""
     import joblib
 
     inner = lambda v: fingerprint(v, (*above, value))
@@ -598,7 +614,7 @@ def fingerprint(value: Any, above: tuple[Any, ...] = ()) -> str:
         return inner([value.__func__, value.__self__])
     if inspect.isfunction(value) and not of_library(value):
         kept = [c.cell_contents for c in value.__closure__ or () if c != CellType() and not isinstance(c.cell_contents, type)]
-        return code_of(value) + inner([kept, value.__defaults__, value.__kwdefaults__])
+        return code_of(value) + inner([kept, globals_of(value), value.__defaults__, value.__kwdefaults__])
     if isinstance(value, type) or inspect.isroutine(value):
         return code_of(value, above)
     said = ""
@@ -648,7 +664,9 @@ def encoder(name: str, shape: tuple[int, int, int], pretrained: bool = False, lr
         layers = ENCODERS[name](shape)
     elif name in OWN:
         module, rate = copy.deepcopy(OWN[name]), lr if pretrained else 1.0
-        layers = Stack(module if isinstance(module, Backbone) else Backbone(module, (0.0,) * shape[0], (1.0,) * shape[0], rate))
+        layers = Stack(
+            module if isinstance(module, Backbone) else Backbone(module, (0.0,) * shape[0], (1.0,) * shape[0], rate, pretrained)
+        )
     elif name.startswith("own-"):  # `Names` holds all of these
         raise ValueError(f"network={name!r} is a module of another process: make the configuration anew, with the module itself")
     elif name not in KNOWN:

@@ -151,7 +151,7 @@ def varied(task: Task, variant: str) -> Task:
     try:
         made = function(task, **arguments)
     except TypeError as error:
-        raise ValueError(f"variant={variant!r}: {error}") from error
+        raise ValueError(f"variant={variant!r} failed ({error}): check the values of its arguments") from error
     if not isinstance(made, Task):
         raise ValueError(f"variant={variant!r}: {function.__name__} makes no task")
     return made
@@ -336,7 +336,8 @@ def picked(history: History, score: str = "accuracy") -> tuple[float, float, flo
     """A score at the last step, at the step that `SELECTOR` chooses (the last, where it was not evaluated), and at the best step;
     NaN where the score was not evaluated."""
     values = [row.get(score, math.nan) for row in history.rows]
-    chosen = scores.best_step([row.get(SELECTOR, 0.0) for row in history.rows])
+    by = [row.get(SELECTOR, math.nan) for row in history.rows]
+    chosen = scores.best_step(by) if any(v == v for v in by) else -1
     return values[-1], values[chosen], max((v for v in values if not math.isnan(v)), default=math.nan)
 
 # %% ../nbs/07_runs.ipynb #68c5bfed
@@ -563,7 +564,8 @@ def checked_score(name: str, value: Any) -> Any:
 def perform(
     run: Run, records: Records, device: str = "auto", data: Any = None, report: Any = None, capture: str = "auto"
 ) -> tuple[dict[str, Any], Arrays | None]:
-    "Train and score a run; its record, and the arrays that it leaves."
+    """Train and score a run; its record, and the arrays that it leaves. On a CPU this process has one thread from then on: the
+    bits depend on the number of threads, and workers are one for each core."""
     where = pick_device(device)
     if where.type == "cpu":
         torch.set_num_threads(1)

@@ -68,19 +68,19 @@ def per_class_accuracy(predicted: Tensor, labels: Tensor, classes: int | None = 
     return counts.diagonal() / counts.sum(0)
 
 # %% ../nbs/06_scores.ipynb #b69c8987
-def linear_svm(features: Tensor, labels: Tensor, most: int = 10_000) -> Any:
-    "A linear SVM (LIBLINEAR through scikit-learn) fitted to (N,D) and (N,), on at most the first `most` rows."
+def linear_svm(features: Tensor, labels: Tensor) -> Any:
+    "A linear SVM (LIBLINEAR through scikit-learn) fitted to (N,D) and (N,)."
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
     svm = make_pipeline(StandardScaler(), LinearSVC(dual=False, random_state=0, tol=1e-3))
-    return svm.fit(features[:most].numpy(), labels[:most].numpy())
+    return svm.fit(features.cpu().numpy(), labels.cpu().numpy())
 
 
 def svm_accuracy(svm: Any, features: Tensor, labels: Tensor) -> float:
     "Fraction of (N,D) that a fitted SVM puts in the classes (N,)."
-    return float((svm.predict(features.numpy()) == labels.numpy()).mean())
+    return float((svm.predict(features.cpu().numpy()) == labels.cpu().numpy()).mean())
 
 # %% ../nbs/06_scores.ipynb #b9613123
 def gap_covered(score: float, lower: float, upper: float) -> float:

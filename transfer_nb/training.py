@@ -46,7 +46,8 @@ __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
-    "One 63-bit seed from several integers: different parts, unrelated seeds."
+    """One 63-bit seed from several integers. (Zeros at the end do not count: `seed_for(seed, 2)` is that of stream 2 in epoch 0.
+    A third stream must have another number.)"""
     return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(1, np.uint64)[0]) >> 1
 
 
@@ -104,15 +105,16 @@ def load(task: Task, device: torch.device) -> Task:
     )
 
 
-def too_large(domain: Domain, task: Task, device: torch.device, share: float = 0.5) -> bool:
-    "Whether the matched images would take more than `share` of the memory that the device has."
+def too_large(task: Task, device: torch.device, share: float = 0.5) -> bool:
+    "Whether the images of both domains, as they are or matched, would take more than `share` of the memory that the device has."
     if device.type == "cuda":
         memory = torch.cuda.mem_get_info(device)[1]
     elif hasattr(os, "sysconf"):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
         return False  # Windows does not say in this way how much it has
-    return len(domain) * math.prod(task.shape) > share * memory
+    sizes = (max(d.images.numel(), len(d) * math.prod(task.shape)) for d in (task.labelled, task.unlabelled))
+    return sum(sizes) > share * memory
 
 # %% ../nbs/04_training.ipynb #afb2a15c
 class StreamedBatches(torch.utils.data.Dataset):
@@ -226,7 +228,7 @@ WAITING = {
     "_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "unique_dim", "unique_consecutive", "equal",
     "bincount", "repeat_interleave",
 }  # fmt: skip
-READING = {"cpu", "numpy", "tolist", "__array__", "__repr__", "__format__"}  # methods that copy a tensor to the host
+READING = {"cpu", "numpy", "tolist", "allclose", "__array__", "__repr__", "__format__"}  # what reads a tensor on the host
 MESSAGE = "{} waits for the device: a step may not read a tensor's value, nor index by a mask"
 
 
@@ -255,7 +257,7 @@ class WatchedMethods(TorchFunctionMode):
 
 @contextlib.contextmanager
 def forbid_waiting() -> Iterator[None]:
-    "Inside, whatever would make a GPU's host wait raises RuntimeError, on any device."
+    "Inside, the usual operations that make a GPU's host wait raise RuntimeError, on any device."
     with WatchedOperations(), WatchedMethods():
         yield
 
@@ -314,19 +316,20 @@ def state_tensors(method: Method) -> list[Tensor]:
     return [*method.parameters(), *method.buffers(), *optimiser_tensors(method)]
 
 
-def state_copies(method: Method) -> list[Tensor]:
-    "Copies of `state_tensors`, outside of any graph."
-    return [t.detach().clone() for t in state_tensors(method)]
+def state_copies(method: Method) -> list[tuple[Tensor, Tensor]]:
+    "Each of `state_tensors`, and its copy outside of any graph."
+    return [(t, t.detach().clone()) for t in state_tensors(method)]
 
 
 @torch.no_grad()
-def put_back(method: Method, before: Sequence[Tensor]) -> None:
-    "Restore `state_tensors` in place; what did not exist before becomes zero."
-    now = state_tensors(method)
-    for tensor, old in zip(now, before, strict=False):
+def put_back(method: Method, before: Sequence[tuple[Tensor, Tensor]]) -> None:
+    "Restore what `state_copies` found, in place; what did not exist then becomes zero."
+    for tensor, old in before:
         tensor.copy_(old)
-    for tensor in now[len(before) :]:
-        tensor.zero_()
+    known = {id(tensor) for tensor, _ in before}
+    for tensor in state_tensors(method):
+        if id(tensor) not in known:
+            tensor.zero_()
 
 # %% ../nbs/04_training.ipynb #ef8d0e2e
 class WrongCheckpoint(ValueError):
@@ -429,16 +432,16 @@ class Loop:
         self.stages = tuple(method.stages or (steps,))
         if sum(self.stages) != steps:
             raise ValueError(f"stages of {self.stages} steps do not add up to {steps}")
-        self.stage, self.stepper = 0, pick_stepper(options, method, self.device)
+        self.stepper = pick_stepper(options, method, self.device)
         self.done, self.history, self.sums = 0, History(), dict[str, Tensor]()
         self.judged = ""  # a digest of the test set, which is no part of the identity: it may come later
 
     def enter(self, stage: int) -> None:
         "Let the method begin the stages up to `stage`. A new stage is another step, which has to be captured anew."
-        for i in range(self.stage + 1, stage + 1):
+        for i in range(self.method.stage + 1, stage + 1):
             with torch.device(self.device):
                 self.method.enter(i)
-            self.stage, self.stepper = i, pick_stepper(self.options, self.method, self.device)
+            self.stepper = pick_stepper(self.options, self.method, self.device)
 
     def step(self) -> None:
         "One update; losses are added up on the device, unread."
@@ -554,8 +557,7 @@ def restore(loop: Loop) -> None:
         found = state["identity"]
     except Exception as error:  # torch raises errors of many kinds
         raise WrongCheckpoint(f"{path} cannot be read as a checkpoint: delete it, or give another path") from error
-    wanted = {k: v for k, v in loop.identity.items() if k in found or k != "given"}  # which earlier versions did not always note
-    check_identity(found, wanted, path)
+    check_identity(found, loop.identity, path)
     if loop.judged and state.get("judged") not in (None, "", loop.judged):
         warnings.warn(f"{path} is of another test set: the evaluations made so far are of that one", stacklevel=4)
     loop.enter(place_in(max(state["done"] - 1, 0), loop.stages)[0])
@@ -597,7 +599,7 @@ def prepare(
     task: Task, config: Any, seed: int, options: Options, device: torch.device
 ) -> tuple[Task, list[Callable[[int], Batch]]]:  # fmt: skip
     "What a method may see, and where its batches come from: the device's memory, or (where that is too small) a stream."
-    streamed = any(too_large(d, task, device) for d in (task.labelled, task.unlabelled))
+    streamed = too_large(task, device)
     streamed = streamed if options.stream == "auto" else options.stream == "yes"
     seen = task.visible() if streamed else load(task, device)
     other = getattr(config, "unlabelled_batch_size", None) or config.batch_size
@@ -624,8 +626,9 @@ def fit(
     device, seed = pick_device(options.device), int(seed)
     if seed < 0:
         raise ValueError(f"seed={seed} must be at least 0")
+    name = getattr(build, "__name__", repr(build))
     identity = {
-        **config_values(config), "method": build.__name__, "task": task.name, "size": task.size, "seed": seed,
+        **config_values(config), "method": name, "task": task.name, "size": task.size, "seed": seed,
         "precision": str(pick_precision(options.precision, device)), "device": device.type,
         "data": content(task) if options.checkpoint else "",
     }  # fmt: skip

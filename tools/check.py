@@ -408,7 +408,7 @@ def records_sound() -> list[str]:
     return [
         f"{path.name} line {i} {problem}"
         for path in records()
-        for i, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], 1)
+        for i, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1)
         if (problem := record_problem(line, keys))
     ]
 

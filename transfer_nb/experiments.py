@@ -192,7 +192,8 @@ def by_seed(
     "Our numbers of a cell: seed -> score. ValueError for an unknown pick."
     at, name = look_up(pick, {p: i for i, p in enumerate(PICKS)}, "pick"), table.score_of(row, score)
     found = {r["seed"]: r["scores"].get(name) for r in records_of(table, records, row, column, preset)}
-    return {seed: float(v[at] if isinstance(v, list) else v) for seed, v in found.items() if v is not None}
+    picked = {seed: v[at] if isinstance(v, list) else v for seed, v in found.items() if v is not None}
+    return {seed: np.nan if v is None else float(v) for seed, v in picked.items()}  # a pick may have no number
 
 
 def values(

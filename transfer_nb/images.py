@@ -141,8 +141,8 @@ def is_image(path: Path) -> bool:
 
 
 def upright(picture: Any, mode: str) -> np.ndarray:
-    """A picture of Pillow's in a mode, turned as its EXIF tag says. ValueError for grey of more than 8 bits; of
-    colour Pillow keeps the upper 8."""
+    """A picture of Pillow's in a mode, turned as its EXIF tag says. ValueError for grey of more than 8 bits; of colour images
+    Pillow keeps the upper 8 bits of each channel."""
     if picture.mode[0] in "IF":
         raise ValueError("a picture has more than 8 bits for each channel; convert it to 8 bits first")
     return np.array(ImageOps.exif_transpose(picture).convert(mode))
@@ -150,8 +150,7 @@ def upright(picture: Any, mode: str) -> np.ndarray:
 
 def decoded(path: Path) -> Tensor:
     """An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB (transparency dropped); turned as its EXIF tag
-    says. ValueError for what cannot be read, for grey of more than 8 bits (of colour Pillow
-    keeps the upper 8), and for very many pixels."""
+    says. ValueError for what cannot be read, for grey of more than 8 bits, and for very many pixels."""
     if Path(path).is_dir():
         raise ValueError(f"{path} is a folder, among files: give a folder alone, or the files in it")
     deep = False

@@ -551,8 +551,7 @@ def of_library(value: Any) -> bool:
 
 def code_of(value: Any, above: tuple[Any, ...] = ()) -> str:
     """The source of a function of one's own, or of the methods of a class, with its other attributes; the name of a library's, or
-    where there is no source. An empty text for a class
-    that is being read already (`above`), so that a circle ends."""
+    where there is no source. An empty text for a class that is being read already (`above`), so that a circle ends."""
     if any(value is a for a in above):
         return ""
     if isinstance(value, type) and not of_library(value):  # of a class in a notebook there is no source, but of its methods

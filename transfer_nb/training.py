@@ -46,8 +46,8 @@ __all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
-    """One 63-bit seed from several integers. (Zeros at the end do not count: `seed_for(seed, 2)` is that of stream 2 in epoch 0.
-    A third stream must have another number.)"""
+    """One 63-bit seed from several integers. Zeros at the end do not count: seed_for(seed, 2), which `fit` uses, is also
+    seed_for(seed, 2, 0). So the samplers have the streams 0 and 1, and none may have 2."""
     return int(np.random.SeedSequence([int(p) for p in parts]).generate_state(1, np.uint64)[0]) >> 1
 
 
@@ -626,7 +626,8 @@ def fit(
     device, seed = pick_device(options.device), int(seed)
     if seed < 0:
         raise ValueError(f"seed={seed} must be at least 0")
-    name = getattr(build, "__name__", repr(build))
+    inner = getattr(build, "func", build)  # of a partial
+    name = getattr(inner, "__name__", type(inner).__name__)
     identity = {
         **config_values(config), "method": name, "task": task.name, "size": task.size, "seed": seed,
         "precision": str(pick_precision(options.precision, device)), "device": device.type,

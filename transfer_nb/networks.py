@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dis
 import dataclasses
+import dis
 import hashlib
 import importlib.util
 import inspect

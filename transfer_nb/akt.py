@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from torch.nn.functional import softplus
 from . import domains, figures, self_taught, training
 from .alignment import discriminator_loss, discriminator_state, fooling_loss
 from .configurations import constant_of
-from .domains import Task
+from .domains import Task, some
 from .models import Batch, Evaluator, Model, evaluating, largest_share
 from .networks import mlp_discriminator
-from .runs import Arrays, some
+from .runs import Arrays
 from .self_taught import Layers, Learner, Learning, label_loss, pseudo_labels, starting
 from .training import Options, descend, make_optimiser, set_lr
 
@@ -150,7 +151,7 @@ class AKT(FourNetworks):
 
     @torch.no_grad()
     def copy_layers(self) -> None:
-        "M's last layer becomes G's; with `copied='above'` also fc7, where that lies above the aligned features."
+        "G's last layer becomes a copy of M's; with `copied='above'` also fc7, where that lies above the aligned features."
         above = self.config.copied == "above" and "fc7" not in self.config.layer
         for name in ["softmax", *["fc7"] * above]:
             layers = (getattr(net, name).parameters() for net in (self.generator, self.network))
@@ -215,11 +216,7 @@ def fit(
     config = config or Config()
     check(task, config)
     first = starting(task, config, seed, options, pretrained)
-
-    def akt(seen: Task, config: Config) -> AKT:
-        return AKT(seen, config, first)
-
-    return training.fit(akt, task, config, seed, options, evaluator, first)
+    return training.fit(partial(AKT, pretrained=first), task, config, seed, options, evaluator, first)
 
 # %% ../nbs/50_akt.ipynb #50000023
 MOMENTS = ("early", "in the middle", "at the end")

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import copy
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,18 +24,16 @@ from .networks import BOTTLENECK, KNOWN, bottleneck_parts, lenet
 from .networks import mlp_discriminator, reverse_gradient, upsampling_decoder
 from .runs import descriptors
 from .scores import linear_svm, svm_accuracy
-from .training import Options, descend, make_optimiser
-
-P = ParamSpec("P")
+from .training import Options, descend, in_full, make_optimiser, weighted_sum
 
 # %% auto #0
-__all__ = ['P', 'DIRECTIONS', 'OFFICE_CALTECH', 'BASELINES', 'DRAWING', 'FEATURES', 'AS_ADDA', 'BUDGETS', 'principal_directions',
-           'standardise', 'subspace_alignment', 'alignment_curve', 'standardised_accuracy', 'subspace_scores',
-           'discriminator_loss', 'fooling_loss', 'discriminator_state', 'check_same_classes', 'Config', 'adam',
-           'unit_pixels', 'SharedNetwork', 'Baseline', 'fit', 'in_full', 'linear', 'gaussians', 'mean_squared_distance',
-           'mean_of_pairs', 'mmd2', 'DDC', 'BiasedDDC', 'covariance', 'coral_loss', 'CORAL', 'RevGrad',
-           'confusion_loss', 'Confusion', 'ADDA', 'moved', 'DRCN', 'difference_loss', 'scale_invariant_error', 'DSN',
-           'pair_generator', 'CoGAN', 'paper_config', 'discrepancies']
+__all__ = ['DIRECTIONS', 'OFFICE_CALTECH', 'BASELINES', 'DRAWING', 'FEATURES', 'AS_ADDA', 'BUDGETS', 'principal_directions',
+           'standardise', 'alignment_curve', 'standardised_accuracy', 'subspace_scores', 'discriminator_loss',
+           'fooling_loss', 'discriminator_state', 'check_same_classes', 'Config', 'adam', 'unit_pixels',
+           'SharedNetwork', 'Baseline', 'fit', 'linear', 'gaussians', 'mean_squared_distance', 'mean_of_pairs', 'mmd2',
+           'DDC', 'BiasedDDC', 'covariance', 'coral_loss', 'CORAL', 'RevGrad', 'confusion_loss', 'Confusion', 'ADDA',
+           'moved', 'DRCN', 'difference_loss', 'scale_invariant_error', 'DSN', 'pair_generator', 'CoGAN',
+           'paper_config', 'discrepancies']
 
 # %% ../nbs/12_alignment.ipynb #1a62a45e
 def principal_directions(features: Tensor, d: int) -> Tensor:
@@ -44,8 +41,7 @@ def principal_directions(features: Tensor, d: int) -> Tensor:
     if not 1 <= d <= min(features.shape):
         raise ValueError(f"{d} principal directions of features {tuple(features.shape)}: choose 1 to {min(features.shape)}")
     centred = (features - features.mean(0)).double()
-    values, vectors = torch.linalg.eigh(centred.T @ centred)
-    leading = vectors[:, values.argsort(descending=True)[:d]]
+    leading = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :d]
     signs = leading[leading.abs().argmax(0), torch.arange(d)].sign()  # an eigenvector's sign is arbitrary: fix it
     return (leading * signs).to(features.dtype)
 
@@ -55,13 +51,6 @@ def standardise(features: Tensor, like: Tensor | None = None) -> Tensor:
     like = features if like is None else like
     deviation = like.std(0)
     return (features - like.mean(0)) / torch.where(deviation > 1e-6, deviation, torch.inf)
-
-
-def subspace_alignment(source: Tensor, target: Tensor, d: int) -> tuple[Tensor, Tensor]:
-    "Aligned coordinates (N,d), (M,d) of features (N,D), (M,D), each standardised in its own domain (Fernando et al. 2013)."
-    source, target = standardise(source), standardise(target)
-    p_s, p_t = principal_directions(source, d), principal_directions(target, d)
-    return source @ p_s @ (p_s.T @ p_t), target @ p_t
 
 # %% ../nbs/12_alignment.ipynb #6e71cea2
 DIRECTIONS = (2, 3, 4, 6, 8, 10, 15, 20, 25, 30, 40, 50, 60)
@@ -73,9 +62,10 @@ def alignment_curve(
 ) -> list[dict[str, float]]:  # fmt: skip
     """For each number of directions `d`: accuracy of the SVM after subspace alignment on the source's test set (`source`) and on
     the target's (`target`). The map is learned from training features `source` (N,D) and `target` (M,D) alone."""
-    rows = []
-    for d in (d for d in directions if d <= min(*source.shape, *target.shape)):
-        p_s, p_t = principal_directions(standardise(source), d), principal_directions(standardise(target), d)
+    rows, kept = [], [d for d in directions if d <= min(*source.shape, *target.shape)]
+    axes = [principal_directions(standardise(x), max(kept)) for x in (source, target)]  # fewer are its first columns
+    for d in kept:
+        p_s, p_t = (a[:, :d] for a in axes)
         to_source = lambda x: standardise(x, source) @ p_s @ (p_s.T @ p_t)  # noqa: B023, E731
         svm = linear_svm(to_source(source), labels)
         on_target = svm_accuracy(svm, standardise(target_test[0], target) @ p_t, target_test[1])
@@ -145,7 +135,7 @@ class Config(SharedConstants):
     batch_size: int = constant_of(128, "of each domain; one image has no covariance", least=2)
     lr: float = constant_of(1e-3, "encoder, classifier, decoder: Adam's usual rate, ours", above=0)
     adversary_lr: float = constant_of(2e-4, "ADDA, CoGAN, confusion: discriminators, and the networks that fool them", above=0)
-    momentum: float = constant_of(0.5, "β₁ of all: ADDA's and CoGAN's", least=0)
+    momentum: float = constant_of(0.5, "β₁ of all: ADDA's and CoGAN's", least=0, below=1)
     weight: float | None = constant_of(None, "of the method's own term; None: the method's `weight`", least=0)
     gamma: float = constant_of(10.0, "RevGrad, DSN: how fast the reversal sets in, DANN's equation (14)", least=0)
     source_part: float = constant_of(0.5, "ADDA: the share of the steps that is spent on the source")
@@ -232,8 +222,7 @@ class Baseline(SharedNetwork):
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         "The label loss, plus `weight` times the sum of the others."
-        rest = [self.weight * v for k, v in losses.items() if k != "label loss"]
-        return torch.stack([losses["label loss"], *rest]).sum()
+        return weighted_sum(losses, {k: self.weight for k in losses if k != "label loss"})
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "`discriminator_state`, where there is a discriminator."
@@ -249,19 +238,6 @@ def fit(
     config = config or Config()
     check_same_classes(task)
     return training.fit(BASELINES[config.baseline], task, config, seed, options, evaluator)
-
-# %% ../nbs/12_alignment.ipynb #f6931173
-def in_full(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    "`function` computed in float32 (or in float64, if it is given that) whatever precision the step has."
-
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        wide: Any = lambda a: a.float() if isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) else a
-        device = next(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
-        with torch.autocast(device, enabled=False):
-            return function(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()})
-
-    return run
 
 # %% ../nbs/12_alignment.ipynb #ee771383
 def linear(x: Tensor, y: Tensor) -> Tensor:
@@ -324,7 +300,7 @@ class BiasedDDC(DDC):
 
 # %% ../nbs/12_alignment.ipynb #f026189d
 def covariance(features: Tensor) -> Tensor:
-    "Covariance (D,D) of features (N,D), with N - 1 in the denominator."
+    "Covariance (D,D) of features (N,D), with N - 1 in the denominator. (`torch.cov` waits for the device.)"
     centred = features - features.mean(0)
     return centred.T @ centred / (len(features) - 1)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,13 +22,14 @@ from .configurations import Configuration, constant_of
 from .domains import Task
 from .models import Batch, Evaluator, Method, Model
 from .runs import Arrays, Run, TaskEvaluator
-from .training import Options, descend, make_optimiser
+from .training import Options, descend, in_full, make_optimiser, ramp_up, weighted_sum
 
 # %% auto #0
 __all__ = ['PRETRAINING', 'BASELINES', 'count_clusters', 'k_means', 'student', 'Start', 'needs', 'check', 'evaluator', 'begin',
-           'rehearsal', 'Clusterer', 'Frozen', 'landmark_spectral', 'LSC', 'neighbour_laplacian', 'preserving_nmf',
-           'LPNMF', 'sharpened', 'divergence', 'principal_layer', 'DEC', 'DTC', 'Similarity', 'likeness_loss',
-           'contrastive_loss', 'MCL', 'KCL', 'sinkhorn', 'UNO', 'Config', 'fit', 'arrays', 'estimated_clusters']
+           'rehearsal', 'Clusterer', 'Frozen', 'landmark_weights', 'landmark_spectral', 'LSC', 'neighbour_laplacian',
+           'preserving_nmf', 'LPNMF', 'sharpened', 'kl', 'principal_layer', 'DEC', 'DTC', 'Similarity', 'likeness_loss',
+           'contrastive_loss', 'MCL', 'KCL', 'sinkhorn', 'cosines', 'UNO', 'Config', 'fit', 'arrays',
+           'estimated_clusters']
 
 # %% ../nbs/42_clustering.ipynb #42000007
 def count_clusters(task: Task, asked: int = 0) -> int:
@@ -152,7 +154,7 @@ class Clusterer(Method):
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update."
         losses = self.losses(labelled, unlabelled, progress)
-        descend(self.optimisers[0], torch.stack(list(losses.values())).sum())
+        descend(self.optimisers[0], weighted_sum(losses))
         return losses
 
     def features(self, images: Tensor, domain: int = 1, layer: str = "features") -> Tensor:
@@ -192,18 +194,22 @@ class Frozen(Clusterer):
         return -far.scatter_reduce(1, self.cluster.expand(len(distance), -1), distance, "amin")
 
 # %% ../nbs/42_clustering.ipynb #42000022
-def landmark_spectral(features: Tensor, k: int, landmarks: int = 500, nearest: int = 5, seed: int = 0) -> Tensor:
-    """LSC (Chen and Cai 2011): the clusters (N,) of features (N,D), by `landmarks` of them, drawn at random; each image has
-    Gaussian weights on the `nearest` of these."""
-    from sklearn.cluster import KMeans
-
+def landmark_weights(features: Tensor, landmarks: int = 500, nearest: int = 5, seed: int = 0) -> Tensor:
+    """Gaussian weights (N, landmarks) of features (N,D) on the `nearest` of their `landmarks`, drawn at random; columns divided
+    by the square root of their sums."""
     chosen = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed), device="cpu")[:landmarks]
     points = features[chosen]
     distance, index = torch.cdist(features, points).topk(min(nearest, len(points)), largest=False)
     weight = torch.exp(-distance.square() / (2 * distance.mean().square()))
     z = features.new_zeros(len(features), len(points)).scatter_(1, index, weight / weight.sum(1, keepdim=True))
-    z = z / z.sum(0).clamp_min(1e-12).sqrt()
-    leading = torch.linalg.svd(z.double(), full_matrices=False).U[:, :k]
+    return z / z.sum(0).clamp_min(1e-12).sqrt()
+
+
+def landmark_spectral(features: Tensor, k: int, seed: int = 0) -> Tensor:
+    "LSC (Chen and Cai 2011): the clusters (N,) of features (N,D)."
+    from sklearn.cluster import KMeans
+
+    leading = torch.linalg.svd(landmark_weights(features, seed=seed).double(), full_matrices=False).U[:, :k]
     return torch.from_numpy(KMeans(k, n_init=10, random_state=seed).fit_predict(leading.numpy())).long()
 
 
@@ -232,13 +238,13 @@ def preserving_nmf(
     from scipy.sparse.linalg import splu
 
     least, draw, graph = 1e-12, np.random.default_rng(seed), neighbour_laplacian(x, neighbours)
+    system = splu((identity(len(x)) + weight * graph).tocsc())
     v, u = draw.random((len(x), k)) + 0.1, draw.random((k, x.shape[1])) + 0.1
     for _ in range(rounds):
         u = u * (v.T @ (x / np.maximum(v @ u, least))) / v.sum(0)[:, None]
         scale = u.sum(1)
         v, u = v * scale, u / scale[:, None]  # the same product; rows of u with the sum one, for which λ has one meaning
-        pulled = v * ((x / np.maximum(v @ u, least)) @ u.T)
-        v = np.maximum(splu((identity(len(x)) + weight * graph).tocsc()).solve(pulled), least)
+        v = np.maximum(system.solve(v * ((x / np.maximum(v @ u, least)) @ u.T)), least)
     return v, u
 
 
@@ -260,14 +266,14 @@ def sharpened(q: Tensor, size: Tensor) -> Tensor:
     return p / p.sum(1, keepdim=True)
 
 
-def divergence(p: Tensor, q: Tensor) -> Tensor:
+def kl(p: Tensor, q: Tensor) -> Tensor:
     "KL(p‖q) of distributions (...,K): (...)."
     return (p * (p.clamp_min(1e-8).log() - q.clamp_min(1e-8).log())).sum(-1)
 
 
 def principal_layer(features: Tensor, k: int) -> nn.Linear:
-    "A linear layer to the first `k` principal components of features (N,D)."
-    mean, layer = features.mean(0), nn.Linear(features.shape[1], k)
+    "A linear layer to the first `k` principal components of features (N,D), or to all D."
+    mean, layer = features.mean(0), nn.Linear(features.shape[1], min(k, features.shape[1]))
     centred = (features - mean).double()
     axes = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -k:].T.float()
     with torch.no_grad():
@@ -298,7 +304,7 @@ class DEC(Clusterer):
         "KL of the target from q (n,K) of the images at `position`, which are remembered."
         p = sharpened(self.last_seen[position], self.last_seen.sum(0))
         self.last_seen[position] = q.detach()
-        return divergence(p, q).mean()
+        return kl(p, q).mean()
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "The clustering loss."
@@ -315,7 +321,7 @@ class DTC(DEC):
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "DEC's loss, and the squared difference of the assignments of two views."
         first, second = (self.assignment(self.view(unlabelled.images)) for _ in range(2))
-        rise = self.config.consistency * torch.exp(-5 * (1 - 2 * progress).clamp(min=0).square())
+        rise = self.config.consistency * ramp_up(progress, 0.5)
         return {
             "clustering loss": self.sharpen(first, unlabelled.position),  # type: ignore[arg-type]
             "consistency loss": rise * (first - second).square().sum(1).mean(),
@@ -333,6 +339,7 @@ class Similarity(nn.Module):
         return self.layers(torch.cat([(a - b).abs(), a * b], -1)).squeeze(-1)
 
 
+@in_full
 def likeness_loss(p: Tensor, same: Tensor) -> Tensor:
     "MCL (Hsu et al. 2019) of outputs (n,K) and whether two images are held to be of one class, (n,n)."
     r = (p @ p.T).clamp(1e-6, 1 - 1e-6)
@@ -341,14 +348,14 @@ def likeness_loss(p: Tensor, same: Tensor) -> Tensor:
 
 def contrastive_loss(p: Tensor, same: Tensor, margin: float) -> Tensor:
     "KCL (Hsu et al. 2018) of outputs (n,K) and whether two images are held to be of one class, (n,n); `margin` in nats."
-    kl = divergence(p[:, None], p[None])
-    return (same * kl + (1 - same) * (margin - kl).relu()).mean()
+    apart = kl(p[:, None], p[None])
+    return (same * apart + (1 - same) * (margin - apart).relu()).mean()
 
 # %% ../nbs/42_clustering.ipynb #42000033
 class MCL(Clusterer):
     "Meta classification likelihood (Hsu et al. 2019)."
 
-    unsaved = ("before",)
+    unsaved, still = ("before",), ("fixed",)
     before: Tensor
 
     def build(self, seen: Task, start: Start) -> None:
@@ -358,12 +365,6 @@ class MCL(Clusterer):
         self.similarity, self.fixed = Similarity(self.width), copy.deepcopy(self.encoder).requires_grad_(False)
         self.register_buffer("before", start.features / self.scale)
         self.stages = (self.config.steps // 3, self.config.steps - self.config.steps // 3)
-
-    def train(self, mode: bool = True) -> MCL:
-        "As usual, but for the encoder that stays as it was."
-        super().train(mode)
-        self.fixed.eval()
-        return self
 
     def compare(self, features: Tensor) -> Tensor:
         "Logits (n,n) of all pairs of features (n,D)."
@@ -409,6 +410,12 @@ def sinkhorn(logits: Tensor, temperature: float = 0.05, rounds: int = 3) -> Tens
     return q
 
 
+@in_full
+def cosines(x: Tensor, prototypes: Tensor) -> Tensor:
+    "(n,k) of (n,D) and (k,D)."
+    return normalize(x) @ normalize(prototypes).T
+
+
 class UNO(Clusterer):
     "A unified objective for new classes (Fini et al. 2021), with one head."
 
@@ -423,8 +430,7 @@ class UNO(Clusterer):
     def cosines(self, images: Tensor) -> tuple[Tensor, Tensor]:
         "With the prototypes of known classes (n, known) and of new ones (n,K)."
         x = self.encoder(images)
-        near = lambda layer, y: normalize(y.float()) @ normalize(layer.weight.float()).T
-        return near(self.old, x), near(self.new, self.project(x))
+        return cosines(x, self.old.weight), cosines(self.project(x), self.new.weight)
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "Cross-entropies over all classes: of labels, and of what the other view of an unlabelled image says."
@@ -458,7 +464,7 @@ class Config(Configuration):
     batch_size: int = constant_of(128, "not given; ours", least=2)
     lr: float = constant_of(1e-3, "SUPREME's, section 4", above=0)
     margin: float = constant_of(2.0, "KCL: its paper", above=0)
-    consistency: float = constant_of(10.0, "DTC: its weight at the end; ours", least=0)
+    consistency: float = constant_of(10.0, "DTC: its weight at the end, in its code for CIFAR-10", least=0)
     cosine_temperature: float = constant_of(0.1, "UNO: its paper", above=0)
 
 
@@ -470,11 +476,11 @@ def fit(
     cluster of an image. Raises what `training.fit` and `begin` raise, all bad input before any training."""
     config = config or Config()
     start = begin(task, config, seed, options, pretrained)
-
-    def clusterer(seen: Task, config: Config) -> Clusterer:
-        return BASELINES[config.baseline](seen, config, start)
-
-    return training.fit(clusterer, task, config, seed, options, evaluator or (lambda method, step: {}), pretrained)
+    method = BASELINES[config.baseline]
+    if issubclass(method, Frozen):  # it does not learn, so one evaluation is enough
+        config, options = dataclasses.replace(config, steps=3), dataclasses.replace(options, n_evals=1)
+    build = functools.partial(method, start=start)
+    return training.fit(build, task, config, seed, options, evaluator or (lambda method, step: {}), pretrained)
 
 # %% ../nbs/42_clustering.ipynb #42000048
 def arrays(model: Model, task: Task, most: int = 500, each: int = 12) -> Arrays:

@@ -15,7 +15,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -30,7 +29,7 @@ from .augment import digit_view
 from .configurations import overridden
 from .domains import Domain, Task, look_up
 from .experiments import Table, choices_text, markdown, runs_of, table_frame, table_text
-from .images import decoded, image_files, matched
+from .images import image_files, read_all
 from .models import Batch, Method, hardware, load_model, pick_device, versions
 from .own_images import Plan, adapt, named
 from .engines import Settings, execute
@@ -99,7 +98,9 @@ class Making:
     capture: Literal["auto", "no"] = "auto"  # on a GPU, record a step once as a CUDA graph and replay it
 
     def settings(self, folders: Folders, default: str = "results") -> Settings:
-        "The same, for `execute`."
+        "The same, for `execute`. ValueError for a number of workers below 0."
+        if self.workers < 0:
+            raise ValueError(f"--workers {self.workers} must be at least 0, which is one for each core")
         return Settings(folders.records(default), folders.data, self.device, self.workers, self.engine, self.capture)
 
 # %% ../nbs/60_command_line.ipynb #cb81e032
@@ -202,6 +203,8 @@ def runs_text(records: Records, keys: Sequence[str]) -> str:
     lines = [
         {"seed": str(r["seed"])} | {k: f"{first(v):.3f}" for k, v in r["scores"].items() if first(v) is not None} for r in found
     ]
+    if not any(r["scores"] for r in found):
+        return "The target has no labels, so there is no accuracy. `transfer_nb adapt` compares methods without any.\n"
     return markdown(pd.DataFrame(lines).fillna(""))
 
 # %% ../nbs/60_command_line.ipynb #bb66076e
@@ -452,20 +455,12 @@ class AdaptCommand:
 def readable(files: Sequence[Path], task: Task) -> tuple[Tensor, list[str]]:
     """The images (N,C,H,W) of files as a task has them, and the names of these files. Warns of those that cannot be read;
     ValueError where none can."""
-
-    def read(path: Path) -> Tensor | str:
-        try:
-            return matched(decoded(path), task.image_shape, task.resize)
-        except ValueError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(read, files))
-    if bad := [text for text in found if isinstance(text, str)]:
-        warnings.warn(f"left out: {'; '.join(bad[:3])}{'; …' * (len(bad) > 3)}", stacklevel=2)
-    if len(bad) == len(files):
+    images, errors = read_all(list(files), task.image_shape, task.resize)
+    if errors:
+        warnings.warn(f"left out: {'; '.join(map(str, list(errors.values())[:3]))}{'; …' * (len(errors) > 3)}", stacklevel=2)
+    if not images:
         raise ValueError("none of the photographs can be read")
-    return torch.cat([x for x in found if isinstance(x, Tensor)]), [str(f) for f, x in zip(files, found) if isinstance(x, Tensor)]
+    return torch.cat(images), [str(f) for f in files if f not in errors]
 
 
 @dataclass(frozen=True)
@@ -483,6 +478,8 @@ class PredictCommand:
         "Predict, and write. Photographs that cannot be read are named, and left out."
         if self.out and (self.out.suffix != ".csv" or not self.out.parent.is_dir()):
             raise ValueError(f"--out {self.out} must end in .csv, and lie in a folder that there is")
+        if not self.photographs:
+            raise ValueError("name photographs, too: folders or files")
         if missing := [path for path in self.photographs if not path.exists()]:
             raise FileNotFoundError(f"{missing[0]} is neither a file nor a folder")
         module, _, name = self.method.partition(":")

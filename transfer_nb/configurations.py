@@ -131,11 +131,11 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     named = [v for k in choices if get_origin(k) is Literal for v in get_args(k)]
     kinds = tuple(get_origin(k) or k for k in choices if get_origin(k) is not Literal)
     value = plain_number(value)
-    value = networks.own(value) if isinstance(value, nn.Module) else value
+    value = networks.own(value) if isinstance(value, nn.Module) or name.endswith("network") and callable(value) else value
     if isinstance(value, str) and value not in named and (str not in kinds or value == "None" and types.NoneType in kinds):
         try:
             value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError):
             pass
     if float in kinds and type(value) is int:
         value = float(value)

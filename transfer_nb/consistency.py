@@ -25,11 +25,11 @@ from .metric_transfer import Pseudo
 from .models import Batch, Evaluator, Method, Model
 from .networks import follow
 from .runs import Run
-from .training import Options, descend, make_optimiser, set_lr
+from .training import Options, descend, make_optimiser, ramp_up, set_lr, weighted_sum
 
 # %% auto #0
 __all__ = ['BASELINES', 'WEIGHTS', 'LRS', 'TABLE4', 'TABLE3', 'log_probabilities', 'squared_disagreement', 'divergence',
-           'mean_entropy', 'ramp_up', 'Config', 'contrast', 'Consistency', 'still', 'PiModel', 'MeanTeacher', 'unit',
+           'mean_entropy', 'Config', 'contrast', 'Consistency', 'still', 'PiModel', 'MeanTeacher', 'unit',
            'adversarial', 'VAT', 'EntropyVAT', 'self_training', 'PseudoLabel', 'most_confident', 'started', 'needs',
            'fit']
 
@@ -55,11 +55,6 @@ def mean_entropy(logits: Tensor) -> Tensor:
     log_p = log_probabilities(logits)
     return -(log_p.exp() * log_p).sum(1).mean()
 
-# %% ../nbs/34_consistency.ipynb #9a96901b
-def ramp_up(progress: Tensor, share: float = 0.4) -> Tensor:
-    "exp(-5 (1 - x)²), where x goes from 0 to 1 in the first `share` of the training (Laine and Aila 2017)."
-    return torch.exp(-5 * (1 - (progress / share).clamp(max=1)) ** 2)
-
 # %% ../nbs/34_consistency.ipynb #68f4f664
 BASELINES: dict[str, type[Consistency]] = {}  # by the name that a configuration has; filled below
 WEIGHTS = {"supervised": 0.0, "pi": 20.0, "mean_teacher": 8.0, "vat": 0.3, "vat_em": 0.3, "pseudo_label": 1.0}
@@ -77,7 +72,7 @@ class Config(SharedConstants):
     steps: int = constant_of(500_000, "the public code", least=1)
     batch_size: int = constant_of(50, "of each domain", least=1)
     lr: float | None = constant_of(None, "None: the baseline's own, `LRS`", above=0)
-    momentum: float = constant_of(0.9, "β₁ of Adam", least=0, most=1)
+    momentum: float = constant_of(0.9, "β₁ of Adam", least=0, below=1)
     decay_at: float = constant_of(0.8, "the share of the training after which the lr falls to a fifth", least=0, most=1)
     weight: float | None = constant_of(None, "of the loss on unlabelled images; None: the baseline's own, `WEIGHTS`", least=0)
     warm_up: float = constant_of(0.4, "the share of the training in which `weight` rises to its full value", above=0)
@@ -145,7 +140,7 @@ class Consistency(Method):
         set_lr(self.optimisers[0], self.lr * torch.where(progress < c.decay_at, 1.0, 0.2))
         losses = self.losses(labelled, unlabelled)
         factors: dict[str, Any] = {"consistency loss": self.weight * ramp_up(progress, c.warm_up), "entropy loss": c.entropy}
-        descend(self.optimisers[0], torch.stack([factors.get(name, 1.0) * loss for name, loss in losses.items()]).sum())
+        descend(self.optimisers[0], weighted_sum(losses, factors))
         self.remember()
         return losses
 

@@ -25,7 +25,7 @@ from .networks import bottleneck_parts, dann_network, domain_means
 from .networks import reverse_gradient
 from .runs import descriptors, feature_arrays
 from .scores import linear_svm, svm_accuracy
-from .training import OPTIMISERS, SCHEDULES, Options, descend, make_optimiser, set_lr
+from .training import OPTIMISERS, SCHEDULES, Options, descend, make_optimiser, set_lr, weighted_sum
 
 # %% auto #0
 __all__ = ['NETWORKS', 'BATCH_NORM', 'LEAST', 'arrays', 'TABLE1', 'OFFICE31', 'TABLE2', 'adaptation_factor', 'Config',
@@ -50,7 +50,7 @@ class Config(SharedConstants):
     steps: int = constant_of(20_000, "not given; 22 epochs of MNIST-M", least=1)
     batch_size: int = constant_of(64, "section 4: batches of 128, half source, half target", least=1)
     lr: float = constant_of(0.01, "appendix C, μ₀", above=0)
-    momentum: float = constant_of(0.9, "appendix C", least=0)
+    momentum: float = constant_of(0.9, "appendix C", least=0, below=1)
     schedule: str = constant_of("inverse", "appendix C; section 4.1: `constant` for MNIST ↔ SVHN", among=SCHEDULES)
     gamma: float = constant_of(10.0, "section 4, equation (14)", least=0)
     trade_off: float = constant_of(1.0, "section 4: λ from 0 to 1", least=0)
@@ -164,7 +164,7 @@ class TwoLosses(ThreeParts):
         images = len(labelled.images) + len(unlabelled.images)
         labels = len(labelled.images) if unlabelled.labels is None else images
         weights = {"domain loss": images / labels if self.config.balance == "sums" else 1.0}
-        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+        return weighted_sum(losses, weights)
 
     def warnings(self, row: Mapping[str, float]) -> dict[str, bool]:
         "A label loss far above that of guessing: the training diverges."
@@ -207,8 +207,8 @@ def fit(
 
 # %% ../nbs/10_dann.ipynb #35f72a62
 def source_only(config: Config) -> Config:
-    """The baseline without a domain classifier. Channel means take the place of mean images: with the latter it loses ten
-    points from MNIST to MNIST-M, and a baseline should not be handicapped."""
+    """The baseline without a domain classifier. Channel means take the place of each domain's own mean image: with the latter
+    it loses ten points from MNIST to MNIST-M, and a baseline should not be handicapped."""
     return dataclasses.replace(config, adapt=False, mean="own" if config.mean == "own_image" else config.mean)
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from . import alignment, dann, datasets, domains, fan, figures, networks
-from .domains import Task
+from .domains import Task, some
 from .experiments import OFFICIAL, SPLIT, Column, Preset, Row, Table, arrays_of, curves_of
-from .runs import Records, some
+from .runs import Records
 
 # %% auto #0
 __all__ = ['SA', 'SOURCE_ONLY', 'SHARES', 'TABLE1_ROWS', 'SVHN', 'SIGNS', 'MNIST_SVHN', 'FAILS', 'TABLE1_COLUMNS', 'QUICK',
@@ -121,7 +121,7 @@ TABLE1_PRESETS = {
         ("source_only", "standardised", "sa", "dann", "train_on_target"),
         also=("dann_means", "source_only_shares", "dann_shares"),
         note="paper: full sets; the paper does not say how many steps it trains. Its numbers are those of a linear SVM on the"
-        " features (section 4.1), ours those of the network; with an SVM: `--score accuracy_svm`",
+        " features (section 4), ours those of the network; with an SVM: `--score accuracy_svm`",
     ),
     "best": Preset(
         "full", ("mnist-mnistm",), ("source_only_modern", "modern", "modern_no_reversal", "modern_no_consistency"),
@@ -299,7 +299,7 @@ def few_alone(task: Task, n: int) -> Task:
 
 # %% ../nbs/11_dann_results.ipynb #64c2ecf1
 def figure4(n: int) -> tuple[Row, ...]:
-    "The five rows of DANN's figure 4 for `n` labelled target images, in the order of the paper's legend."
+    "The five rows of DANN's figure 4 for `n` labelled target images, in an order of ours."
     both = f"dann_tables.few(n={n})"
     return (
         Row("source_only", "source only", SOURCE_ONLY, both),

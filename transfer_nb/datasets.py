@@ -33,11 +33,11 @@ from .images import matched
 
 # %% auto #0
 __all__ = ['SHA256', 'DIGITS', 'SAMPLES', 'IN_CACHE', 'GTSRB_CLASSES', 'Prepared', 'GREY28', 'RGB32', 'RENDERED', 'RESEARCH',
-           'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked',
-           'Arrays', 'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'make_folder',
-           'write_atomically', 'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500',
-           'mnistm_full', 'rendered', 'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'own_entries',
-           'read_full', 'domain', 'task', 'where', 'inventory']
+           'NON_COMMERCIAL', 'DOMAINS', 'TASKS', 'UNREADABLE', 'embedded', 'sha256', 'expected_sum', 'checked', 'Split',
+           'blend', 'patches', 'cache_dir', 'places', 'find_file', 'offline', 'make_folder', 'write_atomically',
+           'save_prepared', 'tiles', 'read_npz', 'read_features', 'bsds500_file', 'bsds500', 'mnistm_full', 'rendered',
+           'synthetic_full', 'four_in_one', 'DomainSpec', 'TaskSpec', 'spec', 'own_entries', 'read_full', 'domain',
+           'task', 'where', 'inventory']
 
 # %% ../nbs/05_datasets.ipynb #1d9944fe
 def embedded(name: str) -> Path:
@@ -106,7 +106,7 @@ DIGITS = tuple("0123456789")
 
 
 @dataclass(frozen=True, eq=False)
-class Arrays:
+class Split:
     """One split as numpy arrays: images (N,H,W) or (N,H,W,3) uint8, labels (N,) or for several classes at once bool (N, classes),
     what each id means, and groups (N,)."""
 
@@ -143,25 +143,25 @@ def _open(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read: {e}; get it again") from e
 
 
-def _mnistm_sample(split: str) -> Arrays:
+def _mnistm_sample(split: str) -> Split:
     z = _open(embedded("mnistm_sample.npz"))
-    return Arrays(blend(z[f"x_{split}"], patches(z["photos"], z[f"pos_{split}"])), z[f"y_{split}"], DIGITS)
+    return Split(blend(z[f"x_{split}"], patches(z["photos"], z[f"pos_{split}"])), z[f"y_{split}"], DIGITS)
 
 
-def _sample(file: str) -> Callable[[str], Arrays]:
-    def read(split: str) -> Arrays:
+def _sample(file: str) -> Callable[[str], Split]:
+    def read(split: str) -> Split:
         z = _open(embedded(file))
-        return Arrays(z[f"x_{split}"], z[f"y_{split}"], DIGITS)
+        return Split(z[f"x_{split}"], z[f"y_{split}"], DIGITS)
 
     return read
 
 
-def _characters(z: Any) -> Arrays:
+def _characters(z: Any) -> Split:
     x = np.unpackbits(z["x_bits"], axis=1)[:, : 105 * 105].reshape(-1, 105, 105) * np.uint8(255)
-    return Arrays(x, z["char"], tuple(map(str, z["char_names"])), z["drawer"])
+    return Split(x, z["char"], tuple(map(str, z["char_names"])), z["drawer"])
 
 
-SAMPLES: dict[str, Callable[[str], Arrays]] = {
+SAMPLES: dict[str, Callable[[str], Split]] = {
     "mnist": _sample("mnist_sample.npz"),
     "digits": _sample("digits_sample.npz"),
     "mnistm": _mnistm_sample,
@@ -251,65 +251,65 @@ def tiles(b: np.ndarray, n: int, s: int = 32) -> np.ndarray:
     return a.reshape(h, s, w, s, 3).swapaxes(1, 2).reshape(-1, s, s, 3)[:n]
 
 
-def read_npz(path: Path, split: str) -> Arrays:
+def read_npz(path: Path, split: str) -> Split:
     "One split of a prepared file: x_SPLIT (or its tiles, x_SPLIT_jpg), y_SPLIT, and where they exist classes, group_SPLIT."
     z = _open(path)
     y = z[f"y_{split}"]
     x = z[f"x_{split}"] if f"x_{split}" in z.files else tiles(z[f"x_{split}_jpg"], len(y))
     names = next((z[k] for k in (f"classes_{split}", "classes") if k in z.files), DIGITS)
-    return Arrays(x, y, tuple(map(str, names)), z[f"group_{split}"] if f"group_{split}" in z.files else None)
+    return Split(x, y, tuple(map(str, names)), z[f"group_{split}"] if f"group_{split}" in z.files else None)
 
 # %% ../nbs/05_datasets.ipynb #6e082cf5
-def _read_gtsrb(path: Path, split: str) -> Arrays:
+def _read_gtsrb(path: Path, split: str) -> Split:
     a, z = read_npz(path, split), _open(path)
     if f"track_{split}" not in z.files:
         return a
     return replace(a, groups=a.y.astype(np.int64) * 1000 + z[f"track_{split}"])  # tracks are numbered within a class
 
 
-def _read_svhn10k(path: Path, split: str) -> Arrays:
+def _read_svhn10k(path: Path, split: str) -> Split:
     z = _open(path)
     keep = (z["photo"] <= 3500) == (split == "train")  # crops of one photo overlap: split by photo
-    return Arrays(tiles(z["x_webp"], len(keep))[keep], z["y"][keep], DIGITS, z["photo"][keep])
+    return Split(tiles(z["x_webp"], len(keep))[keep], z["y"][keep], DIGITS, z["photo"][keep])
 
 
-def _read_office(name: str) -> Callable[[Path, str], Arrays]:
-    def read(path: Path, split: str) -> Arrays:
+def _read_office(name: str) -> Callable[[Path, str], Split]:
+    def read(path: Path, split: str) -> Split:
         z = _open(path)
-        return Arrays(tiles(z[f"x_{name}_jpg"], len(z[f"y_{name}"]), 96), z[f"y_{name}"], tuple(map(str, z["classes"])))
+        return Split(tiles(z[f"x_{name}_jpg"], len(z[f"y_{name}"]), 96), z[f"y_{name}"], tuple(map(str, z["classes"])))
 
     return read
 
 
-def _read_unsplit(path: Path, split: str) -> Arrays:
+def _read_unsplit(path: Path, split: str) -> Split:
     z = _open(path)
-    return Arrays(tiles(z["x_jpg"], len(z["y"])), z["y"], tuple(map(str, z["classes"])))
+    return Split(tiles(z["x_jpg"], len(z["y"])), z["y"], tuple(map(str, z["classes"])))
 
 
-def _read_chars74k(path: Path, split: str) -> Arrays:
+def _read_chars74k(path: Path, split: str) -> Split:
     every = _read_unsplit(path, split)
     held = np.random.default_rng(0).permutation(len(every.y)) < len(every.y) // 5  # AKT, section 4.4: 80/20, at random
     chosen = held if split == "test" else ~held
-    return Arrays(every.x[chosen], every.y[chosen], every.classes)
+    return Split(every.x[chosen], every.y[chosen], every.classes)
 
 
-def _read_cinic10(path: Path, split: str) -> Arrays:
+def _read_cinic10(path: Path, split: str) -> Split:
     z = _open(path)
     kept = np.flatnonzero(z["from_cifar"] == 0)
     kept = kept[-2_000:] if split == "test" else kept[:-2_000]
-    return Arrays(tiles(z["x_jpg"], len(z["y"]))[kept], z["y"][kept], tuple(map(str, z["classes"])))
+    return Split(tiles(z["x_jpg"], len(z["y"]))[kept], z["y"][kept], tuple(map(str, z["classes"])))
 
 
-def _read_tiny_imagenet(path: Path, split: str) -> Arrays:
+def _read_tiny_imagenet(path: Path, split: str) -> Split:
     z, s = _open(path), {"train": "train", "test": "val"}[split]
-    return Arrays(tiles(z[f"x_{s}_jpg"], len(z[f"y_{s}"])), z[f"y_{s}"], tuple(map(str, z["wnids"])))
+    return Split(tiles(z[f"x_{s}_jpg"], len(z[f"y_{s}"])), z[f"y_{s}"], tuple(map(str, z["wnids"])))
 
 
-def _read_omniglot_small(path: Path, split: str) -> Arrays:
+def _read_omniglot_small(path: Path, split: str) -> Split:
     return _characters(_open(path))
 
 # %% ../nbs/05_datasets.ipynb #05f00002
-def read_features(path: Path, split: str) -> Arrays:
+def read_features(path: Path, split: str) -> Split:
     """The rows of `path` (res101.mat) that `att_splits.mat` beside it names, as bytes (N,D,4); new classes are the last ones.
     ValueError where the two files do not fit together."""
     from scipy.io import loadmat
@@ -329,7 +329,7 @@ def read_features(path: Path, split: str) -> Arrays:
     kept, last = np.concatenate([known, new]), np.unique(y[new])
     order = np.concatenate([np.setdiff1d(np.arange(len(names)), last), last])
     rows = np.ascontiguousarray(x[kept], np.float32)
-    return Arrays(rows.view(np.uint8).reshape(*rows.shape, 4), np.argsort(order)[y[kept]], tuple(names[i] for i in order))
+    return Split(rows.view(np.uint8).reshape(*rows.shape, 4), np.argsort(order)[y[kept]], tuple(names[i] for i in order))
 
 # %% ../nbs/05_datasets.ipynb #4b9f2f94
 def bsds500_file(data: str | Path | None = None) -> Path | None:
@@ -359,12 +359,17 @@ def bsds500(data: str | Path | None = None) -> dict[str, bytes]:
         raise ValueError(f"{path} is damaged ({e}); get it again") from e
 
 # %% ../nbs/05_datasets.ipynb #a43f9ebc
-def mnistm_full(split: str, data: str | Path | None = None) -> Arrays:
+def mnistm_full(split: str, data: str | Path | None = None) -> Split:
     "MNIST-M, bit for bit as published (59,001 + 9,001 images), from MNIST, BSDS500 and positions; ValueError if it is not."
     from PIL import Image
 
     t, digits, jpegs = _open(embedded("mnistm_index.npz")), read_full("mnist", split, data), bsds500(data)
-    photos = [np.asarray(Image.open(io.BytesIO(jpegs[f])).convert("RGB")) for f in t["photos"]]
+    if lacking := sorted({str(f) for f in t["photos"]} - jpegs.keys()):
+        raise ValueError(f"{bsds500_file(data)} lacks {len(lacking)} training photographs ({lacking[0]}, ...): get it again")
+    try:
+        photos = [np.asarray(Image.open(io.BytesIO(jpegs[f])).convert("RGB")) for f in t["photos"]]
+    except OSError as e:
+        raise ValueError(f"a photograph in {bsds500_file(data)} cannot be read ({e}): get it again") from e
     x = patches(photos, t[f"pos_{split}"])
     x = blend(digits.x[: len(x)], x)
     if hashlib.sha256(x.tobytes()).hexdigest() != str(t[f"sha256_x_{split}"]):
@@ -372,7 +377,7 @@ def mnistm_full(split: str, data: str | Path | None = None) -> Arrays:
             "the rebuilt MNIST-M is not the published one: the BSDS500 photographs or MNIST are altered,"
             " or this JPEG decoder does not agree with libjpeg's"
         )
-    return Arrays(x, t[f"y_{split}"], DIGITS)
+    return Split(x, t[f"y_{split}"], DIGITS)
 
 # %% ../nbs/05_datasets.ipynb #54af255b
 GTSRB_CLASSES = tuple(
@@ -462,7 +467,7 @@ def _fingerprint(name: str) -> str:
     return hashlib.sha256(x.cpu().numpy().tobytes() + y.cpu().numpy().tobytes()).hexdigest()[:8]
 
 
-def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
+def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Split:
     "Our SYN NUMBERS or SYN SIGNS: from a prepared file, else rendered once and kept in the cache."
     file = f"{name}_{split}_{_fingerprint(name)}.npz"
     if (path := find_file([file], data)) is None:
@@ -472,7 +477,7 @@ def synthetic_full(name: str, split: str, data: str | Path | None = None) -> Arr
     return replace(read_npz(path, split), classes=DIGITS if name == "synnumbers" else GTSRB_CLASSES)
 
 # %% ../nbs/05_datasets.ipynb #05c00002
-def four_in_one(name: str, split: str, data: str | Path | None = None, size: str = "full") -> Arrays:
+def four_in_one(name: str, split: str, data: str | Path | None = None, size: str = "full") -> Split:
     "Every four images of a set, in a random order that is always the same, as one of twice the side, with all their classes."
     one = SAMPLES[name](split) if size == "sample" else read_full(name, split, data)
     order = np.random.default_rng(0).permutation(len(one.y))[: len(one.y) // 4 * 4].reshape(-1, 4)
@@ -480,7 +485,7 @@ def four_in_one(name: str, split: str, data: str | Path | None = None, size: str
     rows = [np.concatenate([x[:, i], x[:, i + 1]], axis=2) for i in (0, 2)]
     shown = np.zeros((len(order), len(one.classes)), dtype=bool)
     np.put_along_axis(shown, one.y[order].astype(np.int64), True, axis=1)
-    return Arrays(np.concatenate(rows, axis=1), shown, one.classes)
+    return Split(np.concatenate(rows, axis=1), shown, one.classes)
 
 
 SAMPLES["mnist_tiles"] = lambda split: four_in_one("mnist", split, size="sample")
@@ -499,9 +504,9 @@ class DomainSpec:
     licence: str
     files: tuple[str, ...] = ()  # prepared files, any one of which serves
     sample: Mapping[str, int] = field(default_factory=dict)  # images of each split of the embedded sample
-    read: Callable[[Path, str], Arrays] = read_npz
+    read: Callable[[Path, str], Split] = read_npz
     prepare: Callable[[Path, bool], Prepared] | None = None  # from torchvision's files in a folder, with or without download
-    load: Callable[[str, str | Path | None], Arrays] | None = None  # where one prepared file is not the way
+    load: Callable[[str, str | Path | None], Split] | None = None  # where one prepared file is not the way
 
 
 @dataclass(frozen=True)
@@ -683,12 +688,15 @@ def own_entries(task: str) -> list[DomainSpec | TaskSpec]:
     return [e for e in every if e not in _SPECS and e not in _TASK_SPECS]
 
 # %% ../nbs/05_datasets.ipynb #b0474678
-def read_full(name: str, split: str, data: str | Path | None = None) -> Arrays:
+def read_full(name: str, split: str, data: str | Path | None = None) -> Split:
     """One split of a full set, from a prepared file in `places(data)`, else through torchvision. FileNotFoundError if neither is
     there, ValueError for a damaged file."""
     spec: DomainSpec = DOMAINS[name]
     if spec.load:
-        return spec.load(split, data)
+        found = spec.load(split, data)
+        if not isinstance(found, Split):
+            raise ValueError(f"`load` of {name} must return a datasets.Split (images, labels, names), not {type(found).__name__}")
+        return found
     path = find_file(spec.files, data) or _prepared(spec, data)
     try:
         return spec.read(path, split)
@@ -782,14 +790,15 @@ def task(name: str, size: str = "sample", data: str | Path | None = None) -> Tas
     if size not in spec.sizes:
         raise ValueError(_no_size(f"the task {name}", size, [t for t in TASKS if size in TASKS[t].sizes]))
     pair = spec.labelled, spec.unlabelled
-    labelled, target = (drawn(domain(d, "train", size, data), spec.most.get(d)) for d in pair)
-    held_out = [domain(d, "test", size, data) if "test" in _splits(DOMAINS[d], size) else None for d in pair]
+    read = functools.cache(lambda name, split: domain(name, split, size, data))  # both domains may be one set
+    labelled, target = (drawn(read(d, "train"), spec.most.get(d)) for d in pair)
+    held_out = [read(d, "test") if "test" in _splits(DOMAINS[d], size) else None for d in pair]
     if spec.known:  # `new` classes of the same set are the unlabelled domain, with a list of their own
         lists = labelled.classes[: spec.known], target.classes[spec.known :][-spec.new :]
         labelled, target = of_classes(labelled, lists[0]), of_classes(target, lists[1])
         held_out = [d and of_classes(d, c) for d, c in zip(held_out, lists)]
     test, labelled_test = (held_out[1] or target, held_out[0]) if spec.test_domain else (held_out[0], None)
-    metric = domain(spec.metric, "train", size, data) if spec.metric else None
+    metric = read(spec.metric, "train") if spec.metric else None
     return Task(
         name,
         labelled,

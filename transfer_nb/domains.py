@@ -23,10 +23,10 @@ from .images import RESIZES, as_images, check_images, check_shape, file_of, imag
 
 # %% auto #0
 __all__ = ['TASK_KINDS', 'Source', 'check_domain', 'Domain', 'present', 'nfc', 'spellings', 'respelt', 'by_name', 'split_domain',
-           'drawn', 'Derived', 'need_one_class', 'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes',
-           'digests', 'unseen', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'members', 'few_labels', 'joined',
-           'content', 'in_order', 'as_labels', 'has_classes', 'check_filled', 'folder', 'as_domain', 'common_shape',
-           'check_apart', 'make_task', 'with_test', 'nearest', 'look_up']
+           'drawn', 'some', 'Derived', 'need_one_class', 'check_task', 'match_classes', 'kind_of', 'Task', 'of_classes',
+           'digests', 'unseen', 'warn_of_copies', 'revealed', 'on_target', 'semi_supervised', 'evenly', 'members',
+           'few_labels', 'joined', 'content', 'test_content', 'in_order', 'as_labels', 'has_classes', 'check_filled',
+           'folder', 'as_domain', 'common_shape', 'check_apart', 'make_task', 'with_test', 'nearest', 'look_up']
 
 # %% ../nbs/00_domains.ipynb #4d6c8f9d
 def _check_ids(ids: Any, n: int, what: str, who: str, below: int | None = None) -> None:
@@ -83,8 +83,8 @@ class Domain:
 
     def __getstate__(self) -> dict[str, Any]:
         "What another process is given: of images in a file (`folder` with `store`) which file it is."
-        images = self.images.clone() if hasattr(self.images, "stored") else self.images
-        return self.__dict__ | {"images": file_of(self.images) or images}
+        stored = file_of(self.images)
+        return self.__dict__ | {"images": stored or (self.images.clone() if hasattr(self.images, "stored") else self.images)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         images = state["images"]
@@ -185,6 +185,11 @@ def drawn(d: Domain, n: int | None) -> Domain:
         raise ValueError(f"{d.name} has {len(d):,} images, and {n:,} are to be drawn")
     order = torch.randperm(len(d), generator=torch.Generator().manual_seed(0), device="cpu")  # wherever the caller makes tensors
     return d.subset(order[:n])
+
+
+def some(d: Domain, n: int) -> Domain:
+    "`n` images of a domain, always the same random ones; all of it where it has fewer."
+    return drawn(d, min(n, len(d)))
 
 # %% ../nbs/00_domains.ipynb #6510e13e
 TASK_KINDS = ("classification", "clustering", "multilabel", "episodes")
@@ -381,6 +386,17 @@ def unseen(test: Domain, *labelled: Domain, shape: tuple[int, int, int], resize:
     )
     return test.subset(kept)
 
+
+def warn_of_copies(task: Task) -> None:
+    "Warn where unlabelled images are copies of labelled ones, by content."
+    labelled, unlabelled = (set(digests(task.matched(d.images))) for d in (task.labelled, task.unlabelled))
+    if shared := len(labelled & unlabelled):
+        warnings.warn(
+            f"{task.name}: {shared:,} labelled images are among the unlabelled ones, too; take them out of the unlabelled set,"
+            " if it should be one of other images",
+            stacklevel=3,
+        )
+
 # %% ../nbs/00_domains.ipynb #6b374680
 def revealed(task: Task) -> Domain:
     "The unlabelled domain with its labels, for the harness only; ValueError where they are not known."
@@ -474,6 +490,12 @@ def content(task: Task) -> str:
                 digest.update(part.cpu().contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
+
+def test_content(task: Task) -> str:
+    "As `content`, of the test set; empty where there is none."
+    d = task.test
+    return "" if d is None else content(Task("test", d, d.without_labels(), shape=task.shape, resize=task.resize))
+
 # %% ../nbs/00_domains.ipynb #31083ec0
 def in_order(names: Iterable[str]) -> list[str]:
     "The names sorted: in numerical order where all are whole numbers (2 before 10), else in that of the alphabet."
@@ -488,6 +510,8 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
     a = y.cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
     if a.dtype.kind == "b" and a.ndim == 2:
         return torch.from_numpy(a.copy()), tuple(classes or map(str, getattr(y, "columns", range(a.shape[1]))))
+    if a.ndim != 1:
+        raise ValueError(f"{who}: labels must be (N,), one for each image, not {a.shape}; of several classes: bool (N, classes)")
     if a.dtype.kind in "iu":
         names = tuple(classes or map(str, range(int(a.max(initial=0)) + 1)))
         numbers = [int(n) for n in names if n.isdecimal()]
@@ -498,8 +522,6 @@ def as_labels(y: Any, classes: Sequence[str] | None, who: str = "the array") -> 
         return torch.tensor([numbers.index(v) for v in a.tolist()], dtype=torch.int64), names
     if a.dtype.kind not in "UO" or not all(isinstance(v, str) for v in a.flat):
         raise ValueError(f"{who}: labels must be whole numbers or names, not {a.dtype}")
-    if a.ndim != 1:
-        raise ValueError(f"{who}: labels must be one name for each image, (N,), not {a.shape}")
     spelt = spellings(a.tolist(), classes)
     given = [spelt[nfc(v)] for v in a.tolist()]
     names = tuple(classes or in_order(set(given)))
@@ -516,7 +538,7 @@ def has_classes(root: Path, parts: Sequence[tuple[str, ...]], classes: Sequence[
     if other:
         warnings.warn(
             f"{root} has sub-folders that are no class of the labelled images: {', '.join(other[:5])}. So the names of its"
-            " sub-folders are not used as labels: name them as the labelled ones, or give domains.folder(path)",
+            " sub-folders are not used as labels. (If they are labels, name them as the labelled ones.)",
             stacklevel=3,
         )
     return not other and all(len(q) > 1 for q in parts)

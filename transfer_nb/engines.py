@@ -22,6 +22,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from filelock import FileLock, Timeout
 from torch import nn
 from tqdm import tqdm
@@ -82,7 +83,7 @@ def work(run: Run, settings: Settings, own: Mapping[str, Mapping[str, Any]], rep
             return Outcome(record)
     except Timeout:
         return Outcome(busy=True)
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, torch.OutOfMemoryError) as error:  # these say what to do
         return Outcome(error=str(error) or type(error).__name__)
     except Exception:
         return Outcome(error=traceback.format_exc())
@@ -104,7 +105,7 @@ def connect(messages: Any) -> None:
     MESSAGES.append(messages)
     tqdm.set_lock(threading.RLock())  # the usual one is a semaphore, which a process that is killed leaves behind
 
-
+# %% ../nbs/64_engines.ipynb #64c00008
 REGISTRIES: dict[str, dict[str, Any]] = {
     "networks": networks.OWN, "tasks": datasets.TASKS, "domains": datasets.DOMAINS, "validators": scores.VALIDATORS
 }  # fmt: skip
@@ -135,7 +136,7 @@ def own_parts(run: Run) -> dict[str, dict[str, Any]]:
             )
     return found
 
-
+# %% ../nbs/64_engines.ipynb #64c0000a
 def leave_orphaned() -> None:
     "End this worker process if its command was killed: it must not go on in the background."
     parent = parent_process()
@@ -409,7 +410,7 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
                 schedule.again(run)
                 time.sleep(1)
                 continue
-            if not outcome.busy:
+            if outcome.record:  # after a failure another command may hold the lock by now
                 records.checkpoint(run.key).with_suffix(".lock").unlink(missing_ok=True)
             progress.ended(run, outcome)
             schedule.done(run, outcome.error)

@@ -25,10 +25,10 @@ from .runs import method_module
 from .training import Options
 
 # %% auto #0
-__all__ = ['as_pictures', 'two_sets', 'TransferClassifier']
+__all__ = ['as_bytes', 'two_sets', 'TransferClassifier']
 
 # %% ../nbs/71_estimator.ipynb #71000006
-def as_pictures(x: Any) -> Tensor:
+def as_bytes(x: Any) -> Tensor:
     """uint8 images (N,C,H,W) from images of any order, or from features (N,D), as bytes (N,1,D,4). ValueError for what is
     neither, or for features that are not finite."""
     array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
@@ -50,7 +50,7 @@ def as_pictures(x: Any) -> Tensor:
 # %% ../nbs/71_estimator.ipynb #71000009
 def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...], test_domain: int = 1) -> Task:
     "A task of labelled X with class ids (N,), and unlabelled `other`. ValueError where features differ in number."
-    known, new = as_pictures(X), as_pictures(other)
+    known, new = as_bytes(X), as_bytes(other)
     if known.shape[1:] != new.shape[1:] and np.ndim(X) == 2:
         raise ValueError(f"X has {known.shape[2]} features and X_unlabelled {new.shape[2]}: both need the same")
     labelled = Domain("labelled", known, torch.from_numpy(ids.astype(np.int64)), classes)
@@ -61,9 +61,10 @@ def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...], test
 
 @dataclass(eq=False, repr=False)
 class TransferClassifier(ClassifierMixin, BaseEstimator):
-    """A method of this package as a scikit-learn classifier. `set` are constants of its configuration. `domain`: what is
-    predicted is like the unlabelled set (1), or like the labelled one (0; so in cross-validation); None: as the method is
-    judged. After `fit`: `classes_`, `model_`, `n_features_in_`, and `feature_names_in_` where X is a frame with names."""
+    """A method of this package as a scikit-learn classifier. `set` are constants of its configuration (in a search: `set__lr`).
+    `domain`: what is predicted is like the unlabelled set (1), or like the labelled one (0; so in cross-validation); None: as the
+    method is judged. In a pipeline, steps before this one transform X, and not the unlabelled set: scale that yourself. After
+    `fit`: `classes_`, `model_`, `n_features_in_`, and `feature_names_in_` where X is a frame with names."""
 
     method: str = "dann"
     set: dict[str, Any] | None = None
@@ -88,7 +89,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.table_ = np.ndim(X) == 2
         if self.table_:
             fields = {f.name for f in dataclasses.fields(module.Config)}
-            if "network" not in fields or "view" in fields and constants.get("view") != "none":  # which draws views of images
+            views = "view" in fields and constants.get("view") != "none" or self.method == "dann_modern"  # they are of images
+            if "network" not in fields or views:
                 raise ValueError(f"{self.method} takes images, and no features: give X as (N,C,H,W)")
             constants = {"network": "frozen"} | constants
             validate_data(self, X, skip_check_array=True)
@@ -99,6 +101,12 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         if not self.table_:
             self.n_features_in_ = int(np.prod(np.shape(X)[1:]))
         return self
+
+    def set_params(self, **params: Any) -> TransferClassifier:
+        "As usual; `set__NAME` is the constant NAME of `set`, for a search."
+        constants = {k.removeprefix("set__"): v for k, v in params.items() if k.startswith("set__")}
+        others = {k: v for k, v in params.items() if not k.startswith("set__")}
+        return super().set_params(**others | ({"set": {**(self.set or {}), **constants}} if constants else {}))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (N, classes), in the order of `classes_`. ValueError before `fit`, for features where `fit` had images or
@@ -111,7 +119,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         like = getattr(method_module(self.method), "JUDGED_ON", 1) if self.domain is None else self.domain
         if self.model_.unnamed(like):
             raise ValueError(f"{self.method} gives clusters, which have no names: use its `fit`, and `predict` of the model")
-        return self.model_.predict_proba(as_pictures(X), like).numpy()
+        return self.model_.predict_proba(as_bytes(X), like).numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         "Labels (N,), as they were given to `fit`."

@@ -23,7 +23,7 @@ from .domains import Task
 from .models import Batch, Evaluator, History, Method, Model, device_of, evaluating
 from .networks import Floats, Stack, dcgan_decoder, lenet, mlp_discriminator, resnet50_encoder, upsampling_decoder
 from .runs import Arrays, feature_arrays, picked
-from .training import SCHEDULES, Options, descend, make_optimiser, set_lr
+from .training import SCHEDULES, Options, descend, make_optimiser, set_lr, weighted_sum
 
 # %% auto #0
 __all__ = ['DESIGNS', 'ALIGNED', 'NETWORKS', 'WIDTH', 'HIDDEN', 'NAMES', 'EARLIER', 'DIGITS', 'TABLE1', 'TABLE2', 'TABLE3',
@@ -272,8 +272,7 @@ class FAN(TwoStages):
         "Descend (1)."
         c = self.config
         losses = source_losses(self.source, labelled, c.pixels)
-        weights = {"label loss": c.alpha, "orthogonality loss": c.beta, "reconstruction loss": 1.0}
-        descend(self.optimisers[0], torch.stack([weights[k] * v for k, v in losses.items()]).sum())
+        descend(self.optimisers[0], weighted_sum(losses, {"label loss": c.alpha, "orthogonality loss": c.beta}))
         return losses
 
     def adapt(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:

@@ -22,7 +22,8 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['RESIZES', 'check_images', 'check_shape', 'as_images', 'to_channels', 'centred', 'resized', 'framed', 'matched',
-           'is_image', 'upright', 'decoded', 'image_files', 'StoredImages', 'stored_at', 'file_of', 'read_images']
+           'is_image', 'upright', 'decoded', 'image_files', 'StoredImages', 'stored_at', 'file_of', 'read_all',
+           'read_images']
 
 # %% ../nbs/61_images.ipynb #4d6c8f9d
 def check_images(images: Any, who: str) -> None:
@@ -60,7 +61,10 @@ def as_images(x: Any, who: str = "the array") -> Tensor:
         x = np.stack([np.asarray(a) for a in x]) if x else np.empty((0, 1, 1), np.uint8)
     if not isinstance(x, Tensor):
         if np.asarray(x).dtype != np.uint8:
-            raise ValueError(f"{who}: images must be uint8 (0 to 255), not {np.asarray(x).dtype}")
+            hint = (
+                "; for values from 0 to 1 use (255 * images).round().astype('uint8')" if np.asarray(x).dtype.kind == "f" else ""
+            )
+            raise ValueError(f"{who}: images must be uint8 (0 to 255), not {np.asarray(x).dtype}{hint}")
         x = torch.from_numpy(np.array(x))
     if x.ndim == 3 and x.shape[2] in (1, 3):
         raise ValueError(f"{who}: {tuple(x.shape)} seems to be one image; use images[None]")
@@ -141,29 +145,34 @@ def is_image(path: Path) -> bool:
 
 
 def upright(picture: Any, mode: str) -> np.ndarray:
-    """A picture of Pillow's in a mode, turned as its EXIF tag says. ValueError for grey of more than 8 bits; of colour images
-    Pillow keeps the upper 8 bits of each channel."""
+    """A picture of Pillow's in a mode, turned as its EXIF tag says, and laid on white where it is transparent. Of more than 8
+    bits for each channel the upper 8 are kept. ValueError for floats, and for whole numbers of 32 bits."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode[0] in "IF":
-        raise ValueError("a picture has more than 8 bits for each channel; convert it to 8 bits first")
-    return np.array(ImageOps.exif_transpose(picture).convert(mode))
+        raise ValueError("a picture has more than 16 bits for each channel; convert it to 8 bits first")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.array(picture.convert(mode))
 
 
-def decoded(path: Path) -> Tensor:
-    """An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB (transparency dropped); turned as its EXIF tag
-    says. ValueError for what cannot be read, for grey of more than 8 bits, and for very many pixels."""
+def decoded(path: Path, side: int | None = None) -> Tensor:
+    """An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB; as `upright` has it. A JPEG of more than four
+    times `side` is decoded at a half, a quarter or an eighth of its size, which is fast. ValueError for what cannot be read,
+    and for very many pixels."""
     if Path(path).is_dir():
         raise ValueError(f"{path} is a folder, among files: give a folder alone, or the files in it")
-    deep = False
     try:
         with Image.open(path) as im:
-            deep = im.mode[0] in "IF"
-            a = upright(im, "L" if im.mode in ("1", "L") else "RGB")
+            if side:
+                im.draft(None, (2 * side, 2 * side))
+            a = upright(im, "L" if im.mode in ("1", "L") or im.mode.startswith("I;16") else "RGB")
     except Image.DecompressionBombError as e:
         raise ValueError(f"{path} has too many pixels: make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS") from e
     except Exception as e:  # decoders raise OSError, SyntaxError, struct.error and more
-        if deep:
-            raise ValueError(f"{path} has more than 8 bits for each channel; convert it to 8 bits first") from e
-        raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}); repair or remove it") from e
+        raise ValueError(f"{path} cannot be read as an image ({type(e).__name__}: {e}); repair, convert or remove it") from e
     return torch.from_numpy(np.atleast_3d(a)).permute(2, 0, 1)[None].contiguous()
 
 # %% ../nbs/61_images.ipynb #7b073b39
@@ -241,17 +250,33 @@ def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: 
     assert made is not None
     out = made.mapped()
     for i, p in enumerate(files):
-        out[i] = matched(decoded(p), shape, resize)[0]
+        out[i] = matched(decoded(p, max(shape[1:])), shape, resize)[0]
     return out
 
 
+def read_all(files: list[Path], shape: tuple[int, int, int] | None, resize: str) -> tuple[list[Tensor], dict[Path, ValueError]]:
+    "The images (1,C,H,W) of the files that can be read, and the errors of the others."
+
+    def read(path: Path) -> Tensor | ValueError:
+        try:
+            return decoded(path) if shape is None else matched(decoded(path, max(shape[1:])), shape, resize)
+        except ValueError as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = dict(zip(files, pool.map(read, files)))
+    errors = {p: x for p, x in found.items() if isinstance(x, ValueError)}
+    return [x for x in found.values() if isinstance(x, Tensor)], errors
+
+
 def read_images(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path | None = None) -> Tensor:
-    "The images (N,C,H,W), each brought to `shape`; ValueError if `shape` is None and they differ."
+    "The images (N,C,H,W), each brought to `shape`; ValueError if `shape` is None and they differ, or if a file cannot be read."
     if store is not None:
         return _read_stored(files, shape, resize, store)
-    read = decoded if shape is None else (lambda p: matched(decoded(p), shape, resize))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        images = list(pool.map(read, files))
+    images, errors = read_all(files, shape, resize)
+    if errors:
+        more = f" (and {len(errors) - 1:,} more of {len(files):,} files)" * (len(errors) > 1)
+        raise ValueError(f"{next(iter(errors.values()))}{more}")
     for p, x in zip(files, images):
         if x.shape != images[0].shape:
             raise ValueError(

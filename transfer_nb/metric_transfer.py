@@ -267,7 +267,7 @@ class Config(Configuration):
     batch_size: int = constant_of(128, CODE, least=1)
     optimiser: str = constant_of("sgd", "section 4.1", among=training.OPTIMISERS)
     lr: float = constant_of(0.01, "section 4.1", above=0)
-    momentum: float = constant_of(0.9, f"{CODE} (there Nesterov's)", least=0)
+    momentum: float = constant_of(0.9, f"{CODE} (there Nesterov's)", least=0, below=1)
     weight_decay: float = constant_of(5e-4, CODE, least=0)
 
 # %% ../nbs/30_metric_transfer.ipynb #f29abe8a
@@ -413,7 +413,8 @@ def check(task: Task, config: Config) -> None:
         needed["eigenvectors"] = config.eigenvectors
     for name, least in needed.items():
         if count < least:
-            raise ValueError(f"{name}={getattr(config, name)} is too many for {count} images")
+            most = count - (name == "neighbours")
+            raise ValueError(f"{name}={getattr(config, name)} is too many for {count} images: set {name} to {most} or fewer")
 
 
 def propagated(task: Task, metric: Model, config: Config) -> Pseudo:
@@ -441,8 +442,8 @@ def fit(
     task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None,
     *, metric: Model | None = None,
 ) -> Model:  # fmt: skip
-    """Take `metric` (or learn one), propagate, train. The model's `method.pseudo` is what was propagated. Raises what
-    `training.fit`, `pretext.fit` and `propagate` raise, all bad input before any training."""
+    """Take `metric` (or learn one, for `config.metric.steps`), propagate, train. The model's `method.pseudo` is what was
+    propagated. Raises what `training.fit`, `pretext.fit` and `propagate` raise, all bad input before any training."""
     config = config or Config()
     metric, pseudo = transfer_metric(task, config, seed, options, metric)
     learned, weights = pseudo_labelled(task, pseudo, config)

@@ -12,18 +12,18 @@ import itertools
 import math
 import platform
 import random
-import types
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import networks
-from .configurations import Configuration, SharedConstants, config_values, configured, named_constants
+from .configurations import Configuration, config_values, configured, named_constants
 from .datasets import write_atomically
 from .domains import Domain, Task, as_domain
 from .images import read_images, upright
@@ -32,7 +32,7 @@ from .images import read_images, upright
 __all__ = ['Evaluator', 'Images', 'MODEL_FORMAT', 'Batch', 'Method', 'largest_share', 'device_of', 'Outputs', 'pick_device',
            'versions', 'hardware', 'random_state', 'set_random_state', 'seeded', 'evaluating', 'History', 'pictures',
            'Model', 'cpu_state', 'task_facts', 'described_by', 'blank_task', 'left_out', 'refill', 'imported_class',
-           'without_weights', 'known_networks', 'save_model', 'read_model', 'load_model', 'Predictor']
+           'without_weights', 'known_networks', 'save_model', 'read_model', 'config_class', 'load_model', 'Predictor']
 
 # %% ../nbs/63_models.ipynb #63000004
 class Batch(NamedTuple):
@@ -58,7 +58,15 @@ class Method(nn.Module):
     clusters = False  # whether its answers for the unlabelled domain are clusters, which have no names
     knows = True  # of a method that `clusters`: whether labelled images get their own classes
     stage = 0  # the one that is going on
+    still: Sequence[str] = ()  # submodules that stay in evaluation mode
     unsaved: Sequence[str] = ()  # buffers that hold something of each training image: a saved model has no use for them
+
+    def train(self, mode: bool = True) -> Self:
+        "As usual, but for what is to stay `still`."
+        super().train(mode)
+        for name in self.still:
+            getattr(self, name).eval()
+        return self
 
     def enter(self, stage: int) -> None:
         "Called by the loop before the first step of stage 1, 2, ..."
@@ -215,8 +223,6 @@ def pictures(images: Images, task: Task) -> Tensor:
     if isinstance(images, Domain):
         return images.images
     if isinstance(images, str | Path) and not Path(images).is_dir():
-        if not Path(images).is_file():
-            raise FileNotFoundError(f"{images} is neither a file nor a folder")
         images = [images]
     if isinstance(images, Iterator):
         images = list(images)
@@ -230,6 +236,8 @@ def pictures(images: Images, task: Task) -> Tensor:
     if isinstance(images, list | tuple) and not images:
         raise ValueError("images: the list is empty")
     if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
+        if missing := [x for x in images if not Path(x).exists()]:  # type: ignore[arg-type]
+            raise FileNotFoundError(f"{missing[0]} is neither a file nor a folder")
         return read_images([Path(x) for x in images], task.image_shape, task.resize)
     if isinstance(images, Tensor | np.ndarray):
         colour = task.image_shape[0] == 3
@@ -437,6 +445,8 @@ MODEL_FORMAT = 1  # of a saved model
 def save_model(model: Model, path: Path) -> None:
     "Write what it takes to use a model, and no image, in one go. ValueError for a method without weights of its own."
     method: Any = model.method
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it, like {path / 'model.pt'}")
     if not hasattr(method, "config"):
         raise ValueError(
             f"{type(method).__name__} has no `config`, which is saved, too: set `self.config` in its __init__. (A method without"
@@ -455,10 +465,10 @@ def read_model(path: Path) -> dict[str, Any]:
     "The dictionary in a saved model; ValueError where the file is not one, is cut off, or was made by a newer version."
     if path.is_dir():
         raise ValueError(f"{path} is a folder: name the saved model in it, like {path / 'model.pt'}")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
     try:
         found = torch.load(path, weights_only=True, map_location="cpu")
-    except OSError:
-        raise
     except Exception as error:  # torch raises errors of many kinds
         raise ValueError(f"{path} is no saved model, or is cut off") from error
     if not isinstance(found, dict) or found.get("saved by") != "transfer_nb":
@@ -470,6 +480,16 @@ def read_model(path: Path) -> dict[str, Any]:
     return found
 
 # %% ../nbs/63_models.ipynb #04b0002a
+def config_class(place: str, method: type[Method] | None, path: Path) -> Any:
+    "The class of a saved configuration: of this package, or of the module of one's own method. ValueError where there is none."
+    if method is None or place.startswith(f"{__name__.partition('.')[0]}."):
+        return imported_class(place, path)
+    found = getattr(sys.modules[method.__module__], place.partition(":")[2], None)
+    if not dataclasses.is_dataclass(found):
+        raise ValueError(f"{path}: its configuration is {place}: define it in the module of {method.__name__}")
+    return found
+
+
 def load_model(
     path: str | Path, *, method: type[Method] | None = None, network: nn.Module | None = None, device: str = "auto"
 ) -> Model:
@@ -478,12 +498,7 @@ def load_model(
     path, where = Path(path), pick_device(device)
     found = read_model(path)
     kind = method or imported_class(found["method"], path)
-    config_class = imported_class(found["config class"], path) if method is None else getattr(method, "Config", None)
-    values = without_weights(found["config"])
-    shared = {
-        f.name: f.default for f in dataclasses.fields(SharedConstants)
-    }  # a file holds these only where they differ from the defaults
-    config = configured(config_class, values) if config_class else types.SimpleNamespace(**shared | values)
+    config = configured(config_class(found["config class"], method, path), without_weights(found["config"]))
     with known_networks(found, network, path), torch.random.fork_rng(), torch.device(where):
         task = blank_task(found["task"])
         rebuilt = kind.rebuilt(task, config)

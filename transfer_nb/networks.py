@@ -477,7 +477,7 @@ class Names:
         yield from dict.fromkeys((*(n for k in (*self.known, OWN) for n in k), *of_torchvision(), *backbones))
 
 
-OWN: dict[str, nn.Module] = {}  # a user's own networks, by the names that `own` gave them
+OWN: dict[str, nn.Module | Callable[[], nn.Module]] = {}  # a user's own networks, by the names that `own` gave them
 KNOWN = Names(ENCODERS)
 
 # %% ../nbs/02_networks.ipynb #02b00006
@@ -640,10 +640,15 @@ def digest_of(module: nn.Module, above: tuple[Any, ...] = ()) -> str:
     return found.hexdigest()[:16]
 
 # %% ../nbs/02_networks.ipynb #02d00002
-def own(module: nn.Module) -> str:
-    "The name under which a module of one's own, from floats (N,C,H,W) to (N,D), is known to `encoder` in this process."
-    name = f"own-{type(module).__name__}-{digest_of(module)[:8]}"
-    OWN[name] = copy.deepcopy(module)
+def own(network: nn.Module | Callable[[], nn.Module]) -> str:
+    """The name under which a network of one's own is known to `encoder` in this process: a module from floats (N,C,H,W) to (N,D),
+    which begins every run with its weights; or a function (or class) that makes one, which is called in every run."""
+    if isinstance(network, nn.Module):
+        name = f"own-{type(network).__name__}-{digest_of(network)[:8]}"
+    else:
+        title = getattr(network, "__name__", type(network).__name__).strip("<>")
+        name = f"own-{title}-{hashlib.sha256(fingerprint(network).encode()).hexdigest()[:8]}"
+    OWN[name] = copy.deepcopy(network)
     return name
 
 
@@ -662,7 +667,8 @@ def encoder(name: str, shape: tuple[int, int, int], pretrained: bool = False, lr
             raise ValueError(no_weights(name))
         layers = ENCODERS[name](shape)
     elif name in OWN:
-        module, rate = copy.deepcopy(OWN[name]), lr if pretrained else 1.0
+        found, rate = OWN[name], lr if pretrained else 1.0
+        module = copy.deepcopy(found) if isinstance(found, nn.Module) else found()
         layers = Stack(
             module if isinstance(module, Backbone) else Backbone(module, (0.0,) * shape[0], (1.0,) * shape[0], rate, pretrained)
         )

@@ -22,14 +22,14 @@ from .configurations import SharedConstants, constant_of
 from .domains import Domain, Task
 from .models import Batch, Evaluator, Method, Model, device_of, evaluating
 from .networks import Stack
-from .training import Options, cosine_decay, descend, make_optimiser, set_lr
+from .training import Options, cosine_decay, descend, make_optimiser, set_lr, weighted_sum
 
 # %% auto #0
 __all__ = ['PRETEXTS', 'CODE', 'evaluator', 'KEPT', 'Config', 'Pretext', 'Remembering', 'InstanceDiscrimination',
-           'neighbourhood_loss', 'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'soft_cross_entropy',
-           'maps', 'painter', 'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation',
-           'Classification', 'far_permutations', 'cut', 'Jigsaw', 'RandomClusters', 'all_images', 'metric_task',
-           'neighbour_accuracy', 'neighbour_evaluator', 'fit', 'beforehand']
+           'neighbourhood_loss', 'NeighbourhoodComponents', 'to_lab', 'colour_bins', 'soft_bins', 'maps', 'painter',
+           'painting_loss', 'Colorization', 'SplitBrain', 'quarter_turns', 'Rotation', 'Classification',
+           'far_permutations', 'cut', 'Jigsaw', 'RandomClusters', 'all_images', 'metric_task', 'neighbour_accuracy',
+           'neighbour_evaluator', 'fit', 'beforehand']
 
 # %% ../nbs/32_pretext.ipynb #a6d66438
 PRETEXTS: dict[str, type[Pretext]] = {}  # by the name that a configuration has; filled below
@@ -102,7 +102,7 @@ class Pretext(Method):
         batch = batch._replace(images=VIEWS[self.config.view](batch.images))
         set_lr(self.optimisers[0], self.config.lr * cosine_decay(progress))
         losses = self.losses(batch)
-        descend(self.optimisers[0], torch.stack(list(losses.values())).sum())
+        descend(self.optimisers[0], weighted_sum(losses))
         self.remember(batch)
         return losses
 
@@ -216,11 +216,6 @@ def soft_bins(values: Tensor, bins: Tensor, nearest: int = 5, bandwidth: float =
     weights = (-squared / (2 * bandwidth**2)).softmax(-1)
     return torch.zeros(*values.shape[:-1], len(bins), device=values.device).scatter_(-1, index, weights)
 
-
-def soft_cross_entropy(logits: Tensor, q: Tensor) -> Tensor:
-    "The mean of -Σ q log softmax(`logits`), equation (3), of (...,Q) and (...,Q)."
-    return -(q * logits.float().log_softmax(-1)).sum(-1).mean()
-
 # %% ../nbs/32_pretext.ipynb #f24eb116
 def maps(encoder: Stack) -> Stack:
     "The encoder up to its last map (N,D,h,w), before it is averaged or flattened. ValueError where no layer does so."
@@ -241,7 +236,7 @@ def painter(encoder: Stack, shape: tuple[int, int, int], bins: int, hidden: int 
 def painting_loss(logits: Tensor, channels: Tensor, bins: Tensor) -> Tensor:
     "(3) of logits (N,Q,h,w) and the colours (N,D,H,W) that are to be found, averaged over each of the h·w places."
     wanted = interpolate(channels, logits.shape[2:], mode="area").permute(0, 2, 3, 1)
-    return soft_cross_entropy(logits.permute(0, 2, 3, 1), soft_bins(wanted, bins))
+    return cross_entropy(logits.float(), soft_bins(wanted, bins).permute(0, 3, 1, 2))
 
 # %% ../nbs/32_pretext.ipynb #32b0002b
 class Colorization(Pretext):
@@ -288,21 +283,20 @@ class SplitBrain(Pretext):
         self.to_colour = painter(self.light, (1, h, w), len(self.colours))
         self.to_light = painter(self.colour, (2, h, w), len(self.lights))
 
-    def halves(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        "L (N,1,H,W), scaled to 0 to 255, and ab (N,2,H,W), moved to within 0 to 255: what encoders take."
-        lab = to_lab(images)
+    def halves(self, lab: Tensor) -> tuple[Tensor, Tensor]:
+        "Of Lab images (N,3,H,W): L (N,1,H,W), scaled to 0 to 255, and ab (N,2,H,W), moved to within 0 to 255."
         return lab[:, :1] * 2.55, lab[:, 1:] + 127.5
 
     def encode(self, images: Tensor) -> Tensor:
         "Images (N,3,H,W), 0 to 255, to the features of both halves, side by side (N, `width`)."
-        light, colour = self.halves(images)
+        light, colour = self.halves(to_lab(images))
         return torch.cat([self.light(light), self.colour(colour)], 1)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         "How well each half finds the other."
-        light, colour = self.halves(batch.images)
-        found, lab = self.to_colour(maps(self.light)(light)), to_lab(batch.images)
-        seen = self.to_light(maps(self.colour)(colour))
+        lab = to_lab(batch.images)
+        light, colour = self.halves(lab)
+        found, seen = self.to_colour(maps(self.light)(light)), self.to_light(maps(self.colour)(colour))
         return {
             "colour loss": painting_loss(found, lab[:, 1:], self.colours),
             "light loss": painting_loss(seen, lab[:, :1], self.lights),
@@ -408,7 +402,7 @@ PRETEXTS["jigsaw"] = Jigsaw
 
 # %% ../nbs/32_pretext.ipynb #f7b9dbbb
 class RandomClusters(Pretext):
-    "Wei et al. 2018, as AKT's section 4.2 has it: the cluster that an untrained network's features put an image into."
+    "Noroozi et al. 2018, as AKT's section 4.2 has it: the cluster that an untrained network's features put an image into."
 
     unsaved = ("cluster",)
     cluster: Tensor

@@ -31,18 +31,18 @@ from filelock import FileLock
 from torch import Tensor
 
 from . import datasets, domains, networks, scores, training
-from .configurations import configured, named_constants, plain_number
-from .domains import Domain, Task, nearest
+from .configurations import configured, named_constants, plain_number, typed
+from .domains import Domain, Task, nearest, some
 from .models import Evaluator, History, Method, Model, hardware, pick_device, versions
 from .training import Options
 
 # %% auto #0
 __all__ = ['PACKAGE', 'KINDS', 'VALIDATOR', 'PICKS', 'SELECTOR', 'Arrays', 'FORMAT', 'is_method', 'methods', 'full_name',
            'imported', 'method_module', 'version_of', 'variant_modules', 'source_digest', 'find_variant', 'varied',
-           'digest', 'entries_digest', 'content', 'Run', 'some', 'clustering', 'multilabel', 'no_scores',
-           'TaskEvaluator', 'picked', 'descriptors', 'final_scores', 'feature_arrays', 'plain', 'whole_lines',
-           'read_records', 'append_line', 'Records', 'check_writable', 'save_arrays', 'run_of', 'frame', 'trained',
-           'measured_scores', 'checked_score', 'perform']
+           'digest', 'entries_digest', 'data_digest', 'Run', 'clustering', 'multilabel', 'no_scores', 'TaskEvaluator',
+           'picked', 'descriptors', 'final_scores', 'feature_arrays', 'plain', 'whole_lines', 'read_records',
+           'append_line', 'Records', 'check_writable', 'save_arrays', 'run_of', 'frame', 'trained', 'measured_scores',
+           'checked_score', 'perform']
 
 # %% ../nbs/07_runs.ipynb #378620c9
 PACKAGE = "transfer_nb"
@@ -63,7 +63,7 @@ def methods() -> list[str]:
 def full_name(name: str) -> str:
     "The name of the module of this package, or else of any other, that `name` stands for; empty where there is none."
     for full in (f"{PACKAGE}.{name}", name) if all(map(str.isidentifier, name.split("."))) else ():
-        with contextlib.suppress(ModuleNotFoundError):  # of a package around it
+        with contextlib.suppress(ModuleNotFoundError, ValueError):  # of a package around it; of a script, which is no module
             if importlib.util.find_spec(full):
                 return full
     return ""
@@ -169,10 +169,9 @@ def entries_digest(task: str) -> str:
     return digest(own) if own else ""
 
 
-def content(task: Task) -> str:
+def data_digest(task: Task) -> str:
     "A hash of all of a task's data, by value: what a method sees (`domains.content`), and what it is judged by."
-    d = task.test
-    judged = [] if d is None else [domains.content(Task("test", d, d.without_labels(), shape=task.shape, resize=task.resize))]
+    judged = [domains.test_content(task)] if task.test is not None else []
     hidden = None if task.hidden_labels is None else hashlib.sha256(task.hidden_labels.cpu().numpy().tobytes()).hexdigest()
     return digest([domains.content(task), judged, hidden, task.kind, task.test_domain])
 
@@ -195,12 +194,16 @@ class Run:
     n_evals: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("method", "variant"):  # one name for one thing
-            object.__setattr__(self, name, (getattr(self, name) or "").strip().removeprefix(f"{PACKAGE}.").removesuffix("()"))
+        variant = (self.variant or "").strip()
         with contextlib.suppress(SyntaxError):
-            object.__setattr__(self, "variant", self.variant and ast.unparse(ast.parse(self.variant, mode="eval")))
+            tree = ast.parse(variant, mode="eval")
+            for call in [part for part in ast.walk(tree) if isinstance(part, ast.Call)]:
+                call.keywords.sort(key=lambda k: str(k.arg))
+            variant = ast.unparse(tree)
+        for name, value in (("method", (self.method or "").strip()), ("variant", variant)):  # one name for one thing
+            object.__setattr__(self, name, value.removeprefix(f"{PACKAGE}.").removesuffix("()"))
         for name in ("labels", "seed", "n_evals"):
-            object.__setattr__(self, name, int(getattr(self, name)))  # numpy's numbers would give another key
+            object.__setattr__(self, name, typed(name, getattr(self, name), int))  # numpy's numbers would give another key
         if self.precision not in set(training.PRECISIONS) - {"auto"}:  # one key for one result
             raise ValueError(f"precision={self.precision!r} must be float32 or bfloat16")
         wanted = method_module(self.method).Config
@@ -225,7 +228,7 @@ class Run:
         if isinstance(self.task, str):
             task, size, data = self.task, self.size, entries_digest(self.task)
         else:
-            task, size, data = self.task.name, "own", content(self.task)
+            task, size, data = self.task.name, "own", data_digest(self.task)
         return dict(
             method=self.method, version=version_of(self.module, self.variant), config=named_constants(self.config),
             task=task, size=size, labels=self.labels, variant=self.variant, data=data, seed=self.seed, precision=self.precision,
@@ -255,11 +258,6 @@ class Run:
         return varied(task.few_labels(self.labels, self.seed) if self.labels else task, self.variant)
 
 # %% ../nbs/07_runs.ipynb #dd02f1b4
-def some(domain: Domain, n: int) -> Domain:
-    "`n` images of a domain, always the same random ones; all of it where it has fewer."
-    return domains.drawn(domain, min(n, len(domain)))
-
-
 def clustering(task: Task) -> Evaluator:
     "Evaluates the clusters of unlabelled images, and of test images, where the harness knows their classes."
 
@@ -368,12 +366,12 @@ def feature_arrays(model: Model, task: Task, layer: str = "features", most: int 
     """`x` float16 (N,D), or float32 where a value is too large, `domain` (0 source, 1 target) and `label`, both (N,): of at most
     `most` images of each domain, held-out ones where there are any. Of more than 50
     features, the 50 principal components (a t-SNE sees no difference); fewer are kept as they are."""
+    from transfer_nb.figures import principal_components
+
     pair = ((task.labelled_test or task.labelled, 0), (task.test, task.test_domain))
     chosen = [(some(d, most), like) for d, like in pair if d is not None]
     x = torch.cat([model.features(c.images, like, layer=layer) for c, like in chosen]).double()
-    if x.shape[1] > 50:
-        x = x - x.mean(0)
-        x = x @ torch.linalg.eigh(x.T @ x).eigenvectors.flip(1)[:, :50]
+    x = torch.from_numpy(principal_components(x, 50)) if x.shape[1] > 50 else x
     labels = torch.cat([c.labels for c, _ in chosen if c.labels is not None])
     which = torch.cat([torch.full((len(c),), like) for c, like in chosen])
     compact = np.float16 if x.abs().max() < np.finfo(np.float16).max else np.float32
@@ -482,7 +480,8 @@ class Records:
         "Write arrays, and then the record, whose presence says that all is there."
         if arrays is not None:
             datasets.write_atomically(self.array_path(record["key"]), lambda p: save_arrays(p, arrays))
-        append_line(self.folder / f"{record['method']}.jsonl", json.dumps(plain(record), ensure_ascii=False, allow_nan=False))
+        exact = {k: v if k == "config" else plain(v) for k, v in record.items()}  # the key is a digest of exact constants
+        append_line(self.folder / f"{record['method']}.jsonl", json.dumps(exact, ensure_ascii=False, allow_nan=False))
 
     def check_writable(self) -> None:
         "OSError that says what to do, before any work, if the folder cannot be written to."

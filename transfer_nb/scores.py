@@ -147,6 +147,8 @@ def mean_average_precision(scores: Tensor, labels: Tensor) -> float:
     """Mean over classes of the average precision of the columns of `scores` (N,C). `labels`: (N,) class ids, or (N,C)
     booleans if an image may have several classes (AKT, Table 2). ValueError for another shape, and if a class has no
     positive image."""
+    if labels.ndim == 1 and int(_ids("labels", labels).max()) >= scores.shape[1]:
+        raise ValueError(f"labels go up to {int(labels.max())}, and scores have {scores.shape[1]} columns")
     relevant = F.one_hot(_ids("labels", labels), scores.shape[1]).bool() if labels.ndim == 1 else labels.bool()
     if relevant.shape != scores.shape:
         raise ValueError(f"scores {tuple(scores.shape)} and labels {tuple(labels.shape)} must agree in images and classes")

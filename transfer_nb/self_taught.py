@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -22,12 +22,11 @@ from .configurations import SharedConstants, constant_of
 from .domains import Task
 from .models import Batch, Evaluator, Method, Model, evaluating
 from .runs import Run, varied
-from .training import Options, descend, make_optimiser, set_lr
+from .training import Options, descend, make_optimiser, set_lr, weighted_sum
 
 # %% auto #0
 __all__ = ['BASELINES', 'Layers', 'Network', 'Encoding', 'label_loss', 'pseudo_labels', 'Learning', 'Learner', 'check_shown',
-           'Joint', 'PseudoLabels', 'Config', 'source_only', 'source_labelled', 'needs', 'warn_of_copies', 'starting',
-           'fit']
+           'Joint', 'PseudoLabels', 'Config', 'source_only', 'source_labelled', 'needs', 'starting', 'fit']
 
 # %% ../nbs/52_self_taught.ipynb #52000007
 class Layers(NamedTuple):
@@ -170,7 +169,7 @@ class Learner(Method):
         "One update."
         set_lr(self.optimisers[0], self.config.lr * self.decayed(progress))
         losses = self.losses(labelled, unlabelled)
-        descend(self.optimisers[0], torch.stack(list(losses.values())).sum())
+        descend(self.optimisers[0], weighted_sum(losses))
         return losses
 
     def features(self, images: Tensor, domain: int = 0, layer: str = "features") -> Tensor:
@@ -225,6 +224,8 @@ class Joint(Learner):
 class PseudoLabels(Learner):
     "After Lee 2013 (AKT, section 4.2), with soft labels: in the second half the network as it was in the middle is repeated."
 
+    still = ("earlier",)
+
     def build(self, seen: Task) -> None:
         "Also the network as it was after half of the steps."
         half = self.config.steps // 2
@@ -234,12 +235,6 @@ class PseudoLabels(Learner):
     def begin(self, stage: int) -> None:
         "Remember the network."
         self.earlier.load_state_dict(self.network.state_dict())
-
-    def train(self, mode: bool = True) -> PseudoLabels:
-        "As usual, but for the earlier network, which stays as it was."
-        super().train(mode)
-        self.earlier.eval()
-        return self
 
     def losses(self, labelled: Batch, unlabelled: Batch) -> dict[str, Tensor]:
         "The label loss; in the second half that of both sets."
@@ -287,21 +282,10 @@ def needs(run: Run) -> dict[str, Run]:
     variant = run.variant if pretext.PRETEXTS[start.pretext].supervised else alone
     return {"pretrained": dataclasses.replace(run, method="pretext", config=start, variant=variant, labels=0, n_evals=10)}
 
-
-def warn_of_copies(task: Task) -> None:
-    "Warn where unlabelled images are copies of labelled ones, by content."
-    labelled, unlabelled = (set(domains.digests(task.matched(d.images))) for d in (task.labelled, task.unlabelled))
-    if shared := len(labelled & unlabelled):
-        warnings.warn(
-            f"{task.name}: {shared:,} labelled images are among the unlabelled ones, too; take them out of the unlabelled set,"
-            " if it should be one of other images",
-            stacklevel=3,
-        )
-
 # %% ../nbs/52_self_taught.ipynb #520000a6
 def starting(task: Task, config: Any, seed: int, options: Options, pretrained: Model | None) -> Model | None:
     "What the encoder learns first. Warns of copies."
-    warn_of_copies(task)
+    domains.warn_of_copies(task)
     if config.start is not None and pretrained is None:
         supervised = pretext.PRETEXTS[config.start.pretext].supervised
         if supervised:
@@ -318,8 +302,4 @@ def fit(
     given). Raises what `training.fit` raises, and ValueError where labels are needed that are not known."""
     config = config or Config()
     first = starting(task, config, seed, options, pretrained)
-
-    def learner(seen: Task, config: Config) -> Learner:
-        return BASELINES[config.baseline](seen, config, first)
-
-    return training.fit(learner, task, config, seed, options, evaluator, first)
+    return training.fit(partial(BASELINES[config.baseline], pretrained=first), task, config, seed, options, evaluator, first)

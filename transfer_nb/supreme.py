@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from .clustering import PRETRAINING, Clusterer, Start, begin, student
 from .configurations import Configuration, constant_of
 from .domains import Task
 from .models import Batch, Evaluator, Model, largest_share
-from .training import Options
+from .training import Options, in_full
 
 needs = clustering.needs  # the pretrained network
 arrays, check, evaluator = clustering.arrays, clustering.check, clustering.evaluator
@@ -29,6 +30,7 @@ __all__ = ['needs', 'arrays', 'check', 'evaluator', 'together', 'pair_loss', 'pa
            'balance_loss', 'binary_loss', 'Config', 'Supreme', 'fit']
 
 # %% ../nbs/40_supreme.ipynb #40000007
+@in_full
 def together(p: Tensor, q: Tensor) -> Tensor:
     "(2): how probable it is that images with assignments (n,K) and (m,K) are in one cluster, (n,m)."
     return p @ q.T
@@ -39,6 +41,7 @@ def pair_loss(target: Tensor, weight: Tensor, r: Tensor) -> Tensor:
     return -(weight * target * r.clamp_min(1e-8).log()).sum()
 
 # %% ../nbs/40_supreme.ipynb #40000010
+@in_full
 def pair_entropy(p: Tensor, kind: str = "matching") -> Tensor:
     "H of (4) for all pairs of assignments (n,K), (n,n): over `matching` clusters, as printed, or of the `joint` distribution."
     p = p.clamp_min(1e-12)
@@ -149,13 +152,10 @@ def fit(
     task: Task, config: Config | None = None, seed: int = 0, options: Options = Options(), evaluator: Evaluator | None = None,
     *, pretrained: Model | None = None,
 ) -> Model:  # fmt: skip
-    """Cluster the unlabelled images, from a `pretrained` network (learned first, unless it is given). `predict` gives the
-    cluster of an image, with `domain` 0 its known class. Raises what `training.fit` and `clustering.begin` raise, all bad input
-    before any training."""
+    """Cluster the unlabelled images, from a `pretrained` network (learned first, for `config.pretraining.steps`, unless it is
+    given). `predict` gives the cluster of an image, with `domain` 0 its known class. Raises what `training.fit` and
+    `clustering.begin` raise, all bad input before any training."""
     config = config or Config()
     start = begin(task, config, seed, options, pretrained)
-
-    def supreme(seen: Task, config: Config) -> Supreme:
-        return Supreme(seen, config, start)
-
-    return training.fit(supreme, task, config, seed, options, evaluator or (lambda method, step: {}), pretrained)
+    build = partial(Supreme, start=start)
+    return training.fit(build, task, config, seed, options, evaluator or (lambda method, step: {}), pretrained)

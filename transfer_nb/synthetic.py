@@ -83,29 +83,27 @@ def load_font(name: str, size: float) -> Any:
     return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{name}.ttf", size)
 
 
-def draw_digits(name: str, cell: int = 96, height: int = 64) -> Tensor:
-    "The ten digits of a font as masks (10,cell,cell), `height` pixels tall, each centred on its own ink."
+def draw_digits(name: str) -> Tensor:
+    "The ten digits of a font as masks (10,96,96), 64 pixels tall, each centred on its own ink."
     from PIL import Image, ImageDraw
 
     _, top, _, bottom = load_font(name, 100).getbbox("0123456789", anchor="ls")
-    font, out = load_font(name, 100 * height / (bottom - top)), np.zeros((10, cell, cell), bool)
+    font, out = load_font(name, 100 * 64 / (bottom - top)), np.zeros((10, 96, 96), bool)
     _, top, _, bottom = font.getbbox("0123456789", anchor="ls")
     for d in range(10):
-        image = Image.new("L", (cell, cell))
+        image = Image.new("L", (96, 96))
         left, _, right, _ = font.getbbox(str(d), anchor="ls")
-        at = ((cell - left - right) / 2, (cell - top - bottom) / 2)
+        at = ((96 - left - right) / 2, (96 - top - bottom) / 2)
         ImageDraw.Draw(image).text(at, str(d), font=font, fill=255, anchor="ls")
         out[d] = np.asarray(image) > 127
     return torch.from_numpy(out)
 
 # %% ../nbs/01_synthetic.ipynb #99d79ca4
 def squared_distance(mask: Tensor) -> Tensor:
-    "Squared distance in pixels from each pixel of (n,h,w) to the nearest one that is True, exact: columns first, then rows."
-    h, w = mask.shape[1:]
-    dy, dx = ((torch.arange(s)[:, None] - torch.arange(s)) ** 2.0 for s in (h, w))
-    far = torch.where(mask, 0.0, 1e6)
-    column = (far[:, None] + dy[None, :, :, None]).amin(2)  # (n,h,h',w), min over h'
-    return (column[:, :, None] + dx[None, None]).amin(3)  # (n,h,w,w'), min over w'
+    "Squared distance in pixels from each pixel of (n,h,w) to the nearest one that is True, exact."
+    from scipy.ndimage import distance_transform_edt
+
+    return torch.stack([torch.from_numpy(distance_transform_edt(~m) ** 2).round().float() for m in mask.numpy()])
 
 
 def signed_distance(mask: Tensor) -> Tensor:

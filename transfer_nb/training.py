@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -17,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import torch
@@ -28,21 +29,23 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from tqdm import tqdm
 
 from . import networks
-from .configurations import config_values, plain_number
+from .configurations import config_values, plain_number, typed
 from .datasets import write_atomically
-from .domains import Domain, Task, content, need_one_class
+from .domains import Domain, Task, content, need_one_class, some, test_content
 from .models import Batch, Evaluator, History, Method, Model
 from .models import device_of, evaluating, pick_device, random_state, seeded, set_random_state
 
+P = ParamSpec("P")
+
 # %% auto #0
-__all__ = ['RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'PRECISIONS', 'WARNING', 'SHOWN', 'seed_for',
-           'epoch_order', 'class_balanced', 'Sampler', 'on_device', 'load', 'too_large', 'StreamedBatches',
-           'StreamedSampler', 'representative', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'set_lr',
-           'by_factor', 'make_optimiser', 'descend', 'WatchedOperations', 'WatchedMethods', 'forbid_waiting', 'Eager',
-           'Captured', 'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back', 'WrongCheckpoint',
-           'check_identity', 'Options', 'pick_precision', 'pick_stepper', 'uninterrupted', 'place_in', 'Loop',
-           'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned', 'save', 'restore', 'test_accuracy',
-           'deterministic', 'prepare', 'fit']
+__all__ = ['P', 'RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'PRECISIONS', 'WARNING', 'SHOWN',
+           'seed_for', 'epoch_order', 'class_balanced', 'Sampler', 'on_device', 'load', 'too_large', 'StreamedBatches',
+           'StreamedSampler', 'representative', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'ramp_up',
+           'set_lr', 'by_factor', 'make_optimiser', 'weighted_sum', 'descend', 'WatchedOperations', 'WatchedMethods',
+           'forbid_waiting', 'Eager', 'Checked', 'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back',
+           'Captured', 'WrongCheckpoint', 'check_identity', 'Options', 'pick_precision', 'pick_stepper', 'in_full',
+           'uninterrupted', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
+           'save', 'restore', 'test_accuracy', 'deterministic', 'prepare', 'check_built', 'fit']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -154,8 +157,7 @@ def representative(domain: Domain, task: Task, most: int = 10_000) -> Tensor:
     "Matched images (N,*shape) of a domain: all of them, or `most` at random of a large or not yet matched one."
     if domain.shape == tuple(task.shape) and len(domain) * math.prod(task.shape) < RESIDENT:
         return domain.images
-    order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(0), device="cpu")[:most]
-    return task.matched(domain.images[order.to(domain.images.device)])
+    return task.matched(some(domain, most).images)
 
 # %% ../nbs/04_training.ipynb #81495eae
 def inverse_decay(progress: Tensor, alpha: float = 10.0, beta: float = 0.75) -> Tensor:
@@ -177,6 +179,11 @@ def constant(progress: Tensor) -> Tensor:
 def linear_decay(progress: Tensor) -> Tensor:
     "Linear from 1 to 0."
     return 1 - progress
+
+
+def ramp_up(progress: Tensor, share: float = 0.4) -> Tensor:
+    "exp(-5 (1 - x)²), where x goes from 0 to 1 in the first `share` of the training: for a weight (Laine and Aila 2017)."
+    return torch.exp(-5 * (1 - (progress / share).clamp(max=1)) ** 2)
 
 
 SCHEDULES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -215,6 +222,11 @@ def make_optimiser(
         options: dict[str, Any] = dict(weight_decay=weight_decay, fused=True, capturable=device.type == "cuda")
         return torch.optim.AdamW(groups, lr=rate, betas=(momentum, 0.999), **options)
     raise ValueError(f"optimiser={name!r} is not one of {', '.join(OPTIMISERS)}")
+
+
+def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, Any] = {}) -> Tensor:
+    "The sum of named losses (0-d), each times its weight, or times 1."
+    return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
@@ -270,7 +282,48 @@ class Eager:
 
     def __call__(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            return {k: v.detach() for k, v in self.method.step(labelled, unlabelled, progress).items()}
+            losses = self.method.step(labelled, unlabelled, progress)
+        if not isinstance(losses, Mapping) or not all(isinstance(v, Tensor) for v in losses.values()):
+            raise ValueError(f"the step of {type(self.method).__name__} must return losses by name, as tensors")
+        return {k: v.detach() for k, v in losses.items()}
+
+
+class Checked(Eager):
+    "Forbids a step to wait for the device, from the second one on: the first makes the optimisers' state."
+
+    first = True
+
+    def __call__(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
+        forbidden, self.first = contextlib.nullcontext() if self.first else forbid_waiting(), False
+        with forbidden:
+            return super().__call__(labelled, unlabelled, progress)
+
+# %% ../nbs/04_training.ipynb #f15442b1
+def optimiser_tensors(method: Method) -> list[Tensor]:
+    "Every tensor that the optimisers keep: momentum, moments, step counts."
+    states = (s for o in method.optimisers for s in o.state.values())
+    return [v for s in states for v in s.values() if isinstance(v, Tensor)]
+
+
+def state_tensors(method: Method) -> list[Tensor]:
+    "Every tensor that a step may change: parameters, buffers, optimiser state."
+    return [*method.parameters(), *method.buffers(), *optimiser_tensors(method)]
+
+
+def state_copies(method: Method) -> list[tuple[Tensor, Tensor]]:
+    "Each of `state_tensors`, and its copy outside of any graph."
+    return [(t, t.detach().clone()) for t in state_tensors(method)]
+
+
+@torch.no_grad()
+def put_back(method: Method, before: Sequence[tuple[Tensor, Tensor]]) -> None:
+    "Restore what `state_copies` found, in place; what did not exist then becomes zero."
+    for tensor, old in before:
+        tensor.copy_(old)
+    known = {id(tensor) for tensor, _ in before}
+    for tensor in state_tensors(method):
+        if id(tensor) not in known:
+            tensor.zero_()
 
 # %% ../nbs/04_training.ipynb #2683f8f9
 class Captured(Eager):
@@ -304,33 +357,6 @@ class Captured(Eager):
         self.graph.replay()
         return self.outputs
 
-# %% ../nbs/04_training.ipynb #f15442b1
-def optimiser_tensors(method: Method) -> list[Tensor]:
-    "Every tensor that the optimisers keep: momentum, moments, step counts."
-    states = (s for o in method.optimisers for s in o.state.values())
-    return [v for s in states for v in s.values() if isinstance(v, Tensor)]
-
-
-def state_tensors(method: Method) -> list[Tensor]:
-    "Every tensor that a step may change: parameters, buffers, optimiser state."
-    return [*method.parameters(), *method.buffers(), *optimiser_tensors(method)]
-
-
-def state_copies(method: Method) -> list[tuple[Tensor, Tensor]]:
-    "Each of `state_tensors`, and its copy outside of any graph."
-    return [(t, t.detach().clone()) for t in state_tensors(method)]
-
-
-@torch.no_grad()
-def put_back(method: Method, before: Sequence[tuple[Tensor, Tensor]]) -> None:
-    "Restore what `state_copies` found, in place; what did not exist then becomes zero."
-    for tensor, old in before:
-        tensor.copy_(old)
-    known = {id(tensor) for tensor, _ in before}
-    for tensor in state_tensors(method):
-        if id(tensor) not in known:
-            tensor.zero_()
-
 # %% ../nbs/04_training.ipynb #ef8d0e2e
 class WrongCheckpoint(ValueError):
     "A checkpoint belongs to another configuration."
@@ -353,8 +379,8 @@ PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16
 class Options:
     """How a training goes, whatever the method. `n_evals`: an evaluation (and a checkpoint) every steps // n_evals steps, and at
     the end of each stage. `stream`: leave the images where they are, and read ahead; `auto`: if they do not fit. `capture`:
-    record the step as a CUDA graph; `auto`: on a GPU. `progress`: a progress bar. `report`: called every few steps with the
-    number of steps done and the last evaluation.
+    record the step as a CUDA graph; `auto`: on a GPU; `check`: RuntimeError where a step waits for the device. `progress`: a
+    progress bar. `report`: called every few steps with the number of steps done and the last evaluation.
     ValueError for an option that cannot be."""
 
     device: str = "auto"
@@ -371,10 +397,11 @@ class Options:
             object.__setattr__(self, "checkpoint", Path(self.checkpoint))  # a text will do
             if Path(self.checkpoint).is_dir():
                 raise ValueError(f"checkpoint={str(self.checkpoint)!r} is a folder: name a file in it")
+        object.__setattr__(self, "n_evals", typed("n_evals", self.n_evals, int))
         if self.n_evals < 1:
             raise ValueError(f"n_evals={self.n_evals} must be at least 1")
         switch = ("auto", "yes", "no")
-        for name, known in {"precision": PRECISIONS, "capture": switch, "stream": switch}.items():
+        for name, known in {"precision": PRECISIONS, "capture": (*switch, "check"), "stream": switch}.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}")
 
@@ -385,13 +412,26 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def pick_stepper(options: Options, method: Method, device: torch.device) -> Eager:
-    "An eager step, or a captured one where that is asked for; ValueError if it is, and there is no GPU."
+    "An eager step, a checked one, or a captured one, as asked for; ValueError for a captured one without a GPU."
     if options.capture == "yes" and device.type != "cuda":
         raise ValueError("capture='yes' needs a CUDA device: leave capture='no'")
     tried = method.capturable and not any(isinstance(m, networks.Backbone) for m in method.modules())  # others not on a GPU yet
     captured = options.capture == "yes" or options.capture == "auto" and device.type == "cuda" and tried
-    stepper = Captured if captured else Eager
+    stepper = Captured if captured else Checked if options.capture == "check" and method.capturable else Eager
     return stepper(method, pick_precision(options.precision, device), device)
+
+# %% ../nbs/04_training.ipynb #04e00002
+def in_full(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    "`function` computed in float32 (or in float64, if it is given that) whatever precision the step has."
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        wide: Any = lambda a: a.float() if isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) else a
+        device = next(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
+        with torch.autocast(device, enabled=False):
+            return function(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()})
+
+    return run
 
 # %% ../nbs/04_training.ipynb #a6dd9832
 @contextlib.contextmanager
@@ -456,7 +496,7 @@ class Loop:
                 raise
             raise ValueError("batch normalisation needs more than one image in a batch: raise batch_size") from error
         for name, value in losses.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+            self.sums[name] = self.sums.get(name, 0) + value.float()  # a sum in bfloat16 would stop growing
         self.done += 1
 
     def go(self) -> History:
@@ -557,13 +597,18 @@ def restore(loop: Loop) -> None:
         found = state["identity"]
     except Exception as error:  # torch raises errors of many kinds
         raise WrongCheckpoint(f"{path} cannot be read as a checkpoint: delete it, or give another path") from error
+    if state.get("done") == loop.steps:  # nothing is left to be computed: any device will do
+        found = {**found, "device": loop.identity.get("device")}
     check_identity(found, loop.identity, path)
     if loop.judged and state.get("judged") not in (None, "", loop.judged):
         warnings.warn(f"{path} is of another test set: the evaluations made so far are of that one", stacklevel=4)
     loop.enter(place_in(max(state["done"] - 1, 0), loop.stages)[0])
-    loop.method.load_state_dict(state["method"])
-    for optimiser, saved in zip(loop.method.optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
+    try:
+        loop.method.load_state_dict(state["method"])
+        for optimiser, saved in zip(loop.method.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+    except (RuntimeError, ValueError) as error:
+        raise WrongCheckpoint(f"{path} does not fit the method as it is now: delete it, or give another path") from error
     drawn = state["random"]
     set_random_state({**drawn, "cpu": drawn["cpu"].cpu(), "cuda": [s.cpu() for s in drawn["cuda"]]})
     loop.done, loop.sums = state["done"], state["sums"]
@@ -616,6 +661,15 @@ def prepare(
     return seen, [ahead(sampler) for sampler in samplers]
 
 # %% ../nbs/04_training.ipynb #ed7cd368
+def check_built(method: Any) -> Method:
+    "ValueError for what is no method, or has no list of optimisers."
+    if not isinstance(method, Method):
+        raise ValueError(f"{type(method).__name__} must derive from transfer_nb.models.Method")
+    if not isinstance(getattr(method, "optimisers", None), list):
+        raise ValueError(f"{type(method).__name__} needs self.optimisers, a list: empty, if nothing is trained")
+    return method
+
+
 def fit(
     build: Callable[[Task, Any], Method], task: Task, config: Any, seed: int = 0, options: Options = Options(),
     evaluator: Evaluator | None = None, given: Model | None = None,
@@ -623,7 +677,12 @@ def fit(
     """Train `build(visible task, config)` for `config.steps` on batches of `config.batch_size`. One seed fixes the run; global
     random state is left alone. A checkpoint knows the task, and a model that `build` was `given`, by content. Raises ValueError
     for bad input before any work, WrongCheckpoint, FloatingPointError when a loss is not finite."""
-    device, seed = pick_device(options.device), int(seed)
+    for what, value, kind in (("task", task, "Task"), ("options", options, "Options")):
+        if type(value).__name__ != kind:  # by name, for a notebook defines these classes, too
+            raise ValueError(f"{what} must be of the class {kind}, not {type(value).__name__}")
+    if not hasattr(type(config), "__dataclass_fields__"):
+        raise ValueError(f"config must be a method's Config, a dataclass, not {type(config).__name__}")
+    device, seed = pick_device(options.device), typed("seed", seed, int)
     if seed < 0:
         raise ValueError(f"seed={seed} must be at least 0")
     inner = getattr(build, "func", build)  # of a partial
@@ -639,7 +698,7 @@ def fit(
     with seeded(seed_for(seed, 2)), deterministic(), current:
         seen, samplers = prepare(task, config, seed, options, device)
         with torch.device(device):  # made where it will be trained: optimisers and their rates, too
-            method = build(seen, config).to(memory_format=torch.channels_last).train()
+            method = check_built(build(seen, config)).to(memory_format=torch.channels_last).train()
         if not method.multilabel:
             need_one_class(task.labelled, type(method).__name__)
         if seen.unlabelled.labels is not None and not method.target_labels:
@@ -647,8 +706,7 @@ def fit(
                 f"{type(method).__name__} does not use the labels of {seen.unlabelled.name}: see `target_labels`", stacklevel=3
             )
         loop = Loop(method, samplers, config.steps, options, identity, evaluator or test_accuracy(task))
-        if options.checkpoint and task.test is not None:
-            loop.judged = content(Task("test", task.test, task.test.without_labels(), shape=task.shape, resize=task.resize))
+        loop.judged = test_content(task) if options.checkpoint else ""
         restore(loop)
         history = loop.go()
     return Model(method.eval(), task, history)

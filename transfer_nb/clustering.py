@@ -477,8 +477,6 @@ def fit(
     config = config or Config()
     start = begin(task, config, seed, options, pretrained)
     method = BASELINES[config.baseline]
-    if issubclass(method, Frozen):  # it does not learn, so one evaluation is enough
-        config, options = dataclasses.replace(config, steps=3), dataclasses.replace(options, n_evals=1)
     build = functools.partial(method, start=start)
     return training.fit(build, task, config, seed, options, evaluator or (lambda method, step: {}), pretrained)
 

@@ -23,9 +23,9 @@ from .runs import Records
 __all__ = ['SA', 'SOURCE_ONLY', 'SHARES', 'TABLE1_ROWS', 'SVHN', 'SIGNS', 'MNIST_SVHN', 'FAILS', 'TABLE1_COLUMNS', 'QUICK',
            'TABLE1_PRESETS', 'DANN_TABLE1', 'READINGS', 'READING_ROWS', 'DANN_READINGS', 'DANN_MEANS', 'OFFICE', 'OURS',
            'NO_OFFICE', 'GHIFARY', 'OFFICE_CELLS', 'DANN_TABLE2', 'PAIRS', 'FROZEN', 'RIVAL', 'OFFICE_ROWS', 'TUNED',
-           'DANN_OFFICE', 'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES', 'DANN_CHOICES', 'TABLES',
-           'domain_examples', 'proportions', 'in_proportion', 'binarised', 'small', 'enlarged', 'described', 'one_half',
-           'embeddings', 'few', 'few_hidden', 'few_alone', 'figure4', 'dann_figures']
+           'TUNED_FAN', 'DANN_OFFICE', 'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES', 'DANN_CHOICES',
+           'TABLES', 'domain_examples', 'proportions', 'in_proportion', 'binarised', 'small', 'enlarged', 'described',
+           'one_half', 'embeddings', 'few', 'few_hidden', 'few_alone', 'figure4', 'dann_figures']
 
 # %% ../nbs/11_dann_results.ipynb #01f888ad
 def domain_examples(data: str | None = None, n: int = 12) -> dict[str, Tensor]:
@@ -243,8 +243,12 @@ OFFICE_ROWS = (
     Row("train_on_target", "Train on one half of the target", FROZEN | {"adapt": False}, "dann_tables.one_half"),
     Row("source_only_tuned", "Source only, finetuned", {"adapt": False}, "dann_tables.enlarged"),
     Row("dann_tuned", "DANN, finetuned", variant="dann_tables.enlarged"),
-)
+    *(Row(f"{name}_tuned", f"{label}, finetuned", {"baseline": name} | more, "dann_tables.enlarged", "alignment", ours=True)
+      for name, label, more in (("coral", "Deep CORAL", {"weight": 1.0}), ("ddc", "DDC", {}), ("adda", "ADDA", {}))),
+    Row("fan_tuned", "FAN, finetuned", fan.EARLIER, "dann_tables.enlarged", "fan", ours=True),
+)  # fmt: skip
 TUNED = {"network": "tf_efficientnet_lite0", "pretrained": True, "steps": 300, "batch_size": 16}
+TUNED_FAN = {k: v for k, v in TUNED.items() if k != "steps"} | {"source_steps": 150, "target_steps": 150}
 DANN_OFFICE = Table(
     name="dann.office", title="Office-Caltech-10 on a pretrained EfficientNet-Lite0", method="dann", set={"norm": True},
     rows=OFFICE_ROWS, columns=tuple(Column(pair, pair.replace("-", " → "), ours=True) for pair in PAIRS),
@@ -264,6 +268,10 @@ DANN_OFFICE = Table(
             note="Frozen, with as many steps and images as the finetuned rows have",
         ),
         "paper": Preset("full", PAIRS, ("source_only_tuned", "dann_tuned"), TUNED, seeds=1, n_evals=3, note="Finetuned"),
+        "gpu": Preset(
+            "full", PAIRS, tuple(r.id for r in OFFICE_ROWS if "tuned" in r.id),
+            TUNED | {"alignment": TUNED, "fan": TUNED_FAN}, n_evals=3, note="Finetuned, with the rivals",
+        ),
     },
 )  # fmt: skip
 

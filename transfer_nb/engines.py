@@ -123,7 +123,7 @@ def own_parts(run: Run) -> dict[str, dict[str, Any]]:
     }
     functions = [v for e in entries for v in vars(e).values() if callable(v)]
     for part in (*found["networks"].values(), *functions, *found["validators"].values()):
-        inside = map(type, part.modules()) if isinstance(part, nn.Module) else [part]
+        inside = map(type, part.modules()) if isinstance(part, nn.Module) else [part, getattr(part, "func", part)]
         try:
             pickle.dumps(part)
             wrong = next((x for x in inside if getattr(x, "__module__", "") == "__main__"), None)

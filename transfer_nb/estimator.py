@@ -106,7 +106,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         "As usual; `set__NAME` is the constant NAME of `set`, for a search."
         constants = {k.removeprefix("set__"): v for k, v in params.items() if k.startswith("set__")}
         others = {k: v for k, v in params.items() if not k.startswith("set__")}
-        return super().set_params(**others | ({"set": {**(self.set or {}), **constants}} if constants else {}))
+        base = others.get("set", self.set) or {}
+        return super().set_params(**others | ({"set": {**base, **constants}} if constants else {}))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (N, classes), in the order of `classes_`. ValueError before `fit`, for features where `fit` had images or

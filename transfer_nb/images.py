@@ -22,8 +22,8 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['RESIZES', 'check_images', 'check_shape', 'as_images', 'to_channels', 'centred', 'resized', 'framed', 'matched',
-           'is_image', 'upright', 'decoded', 'image_files', 'StoredImages', 'stored_at', 'file_of', 'read_all',
-           'read_images']
+           'is_image', 'upright', 'decoded', 'image_files', 'StoredImages', 'stored_at', 'file_of', 'decoding_side',
+           'read_all', 'read_images']
 
 # %% ../nbs/61_images.ipynb #4d6c8f9d
 def check_images(images: Any, who: str) -> None:
@@ -149,9 +149,12 @@ def upright(picture: Any, mode: str) -> np.ndarray:
     bits for each channel the upper 8 are kept. ValueError for floats, and for whole numbers of 32 bits."""
     picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        deep = np.asarray(picture)
+        if 0 < deep.max() < 2**12:
+            raise ValueError("a picture of 16 bits uses 12 of them or fewer; scale it to 8 bits first")
+        picture = Image.fromarray((deep >> 8).astype(np.uint8))
     if picture.mode[0] in "IF":
-        raise ValueError("a picture has more than 16 bits for each channel; convert it to 8 bits first")
+        raise ValueError("a picture of floats, or of whole numbers of 32 bits, as Pillow reads it; convert it to 8 bits first")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -159,7 +162,7 @@ def upright(picture: Any, mode: str) -> np.ndarray:
 
 
 def decoded(path: Path, side: int | None = None) -> Tensor:
-    """An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB; as `upright` has it. A JPEG of more than four
+    """An image file as uint8 (1,C,H,W): grey stays grey, all else becomes RGB; as `upright` has it. A JPEG of at least four
     times `side` is decoded at a half, a quarter or an eighth of its size, which is fast. ValueError for what cannot be read,
     and for very many pixels."""
     if Path(path).is_dir():
@@ -239,6 +242,11 @@ def file_of(images: Tensor) -> StoredImages | None:
     return stored if stored and stored_at(stored.path, stored.shape) == stored else None
 
 # %% ../nbs/61_images.ipynb #6100000b
+def decoding_side(shape: tuple[int, int, int], resize: str) -> int | None:
+    "The side for which `decoded` may make a JPEG smaller: where the image is scaled anyway. `pad` keeps every pixel."
+    return max(shape[1:]) if resize in ("stretch", "frame") else None
+
+
 def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path) -> Tensor:
     "The images (N,C,H,W) as a map of the file `store`, decoded into it one after the other; memory holds a few at a time."
     if shape is None:
@@ -250,7 +258,7 @@ def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: 
     assert made is not None
     out = made.mapped()
     for i, p in enumerate(files):
-        out[i] = matched(decoded(p, max(shape[1:])), shape, resize)[0]
+        out[i] = matched(decoded(p, decoding_side(shape, resize)), shape, resize)[0]
     return out
 
 
@@ -259,14 +267,14 @@ def read_all(files: list[Path], shape: tuple[int, int, int] | None, resize: str)
 
     def read(path: Path) -> Tensor | ValueError:
         try:
-            return decoded(path) if shape is None else matched(decoded(path, max(shape[1:])), shape, resize)
+            return decoded(path) if shape is None else matched(decoded(path, decoding_side(shape, resize)), shape, resize)
         except ValueError as error:
             return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(files, pool.map(read, files)))
-    errors = {p: x for p, x in found.items() if isinstance(x, ValueError)}
-    return [x for x in found.values() if isinstance(x, Tensor)], errors
+        found = list(pool.map(read, files))  # a file may be named twice
+    errors = {p: x for p, x in zip(files, found) if isinstance(x, ValueError)}
+    return [x for x in found if isinstance(x, Tensor)], errors
 
 
 def read_images(files: list[Path], shape: tuple[int, int, int] | None, resize: str, store: str | Path | None = None) -> Tensor:

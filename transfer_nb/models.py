@@ -424,7 +424,7 @@ def without_weights(values: Mapping[str, Any]) -> dict[str, Any]:
 
 # %% ../nbs/63_models.ipynb #04b00026
 @contextlib.contextmanager
-def known_networks(found: Mapping[str, Any], network: nn.Module | None, path: Path) -> Iterator[None]:
+def known_networks(found: Mapping[str, Any], network: nn.Module | Callable[[], nn.Module] | None, path: Path) -> Iterator[None]:
     "Inside, the names of a user's own networks in a saved model stand for `network`. ValueError where it is needed, and is None."
     described, before = found["task"]["describe"], dict(networks.OWN)
     names = [v for k, v in config_values(found["config"]).items() if k.endswith("network")]
@@ -484,14 +484,21 @@ def config_class(place: str, method: type[Method] | None, path: Path) -> Any:
     "The class of a saved configuration: of this package, or of the module of one's own method. ValueError where there is none."
     if method is None or place.startswith(f"{__name__.partition('.')[0]}."):
         return imported_class(place, path)
-    found = getattr(sys.modules[method.__module__], place.partition(":")[2], None)
+    found: Any = sys.modules[method.__module__]
+    for part in place.partition(":")[2].split("."):
+        found = getattr(found, part, None)
+    found = found if dataclasses.is_dataclass(found) else getattr(method, "Config", None)
     if not dataclasses.is_dataclass(found):
-        raise ValueError(f"{path}: its configuration is {place}: define it in the module of {method.__name__}")
+        raise ValueError(f"{path}: its configuration is {place}: define it in the module of {method.__name__}, not in a function")
     return found
 
 
 def load_model(
-    path: str | Path, *, method: type[Method] | None = None, network: nn.Module | None = None, device: str = "auto"
+    path: str | Path,
+    *,
+    method: type[Method] | None = None,
+    network: nn.Module | Callable[[], nn.Module] | None = None,
+    device: str = "auto",
 ) -> Model:
     """The model that `Model.save` wrote. Of one's own method or network it needs the class or the module itself. ValueError for
     a file that is not one, is cut off, or does not fit. Nothing in the file is run."""

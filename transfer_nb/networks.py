@@ -642,7 +642,7 @@ def digest_of(module: nn.Module, above: tuple[Any, ...] = ()) -> str:
 # %% ../nbs/02_networks.ipynb #02d00002
 def own(network: nn.Module | Callable[[], nn.Module]) -> str:
     """The name under which a network of one's own is known to `encoder` in this process: a module from floats (N,C,H,W) to (N,D),
-    which begins every run with its weights; or a function (or class) that makes one, which is called in every run."""
+    which begins every run with its weights; or a function (or class) that makes one, which is called anew in every run."""
     if isinstance(network, nn.Module):
         name = f"own-{type(network).__name__}-{digest_of(network)[:8]}"
     else:

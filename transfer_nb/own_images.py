@@ -64,7 +64,7 @@ class Plan(Configuration):
 
     def __post_init__(self) -> None:
         given = (self.method,) if isinstance(self.method, str) else tuple(self.method)
-        names = dict.fromkeys(name.strip() for text in given for name in text.split(","))
+        names = dict.fromkeys(name.strip() for text in given for name in str(text).split(","))
         object.__setattr__(self, "method", tuple(RECIPES if "all" in names else names))
         super().__post_init__()
         if not self.method:
@@ -334,7 +334,7 @@ def adapt(
     with warnings.catch_warnings():  # `read_folders` has warned of what is left out
         warnings.simplefilter("ignore")
         files = [str(p) for p in image_files(unlabelled)]
-    networks.encoder(plan.network, photos.shape, plan.pretrained)  # missing weights are found before anything is written
+    networks.encoder(plan.network, photos.shape, plan.pretrained)  # missing weights are found before any file is kept
     check_folder(folder, photos, plan)
     known, other, classes = len(photos.labelled), len(photos.unlabelled), len(photos.labelled.classes)
     fewest, rarest = min(zip(torch.bincount(photos.labelled.labels).tolist(), photos.labelled.classes))  # type: ignore[arg-type]

@@ -678,7 +678,7 @@ def fit(
     random state is left alone. A checkpoint knows the task, and a model that `build` was `given`, by content. Raises ValueError
     for bad input before any work, WrongCheckpoint, FloatingPointError when a loss is not finite."""
     for what, value, kind in (("task", task, "Task"), ("options", options, "Options")):
-        if type(value).__name__ != kind:  # by name, for a notebook defines these classes, too
+        if kind not in [c.__name__ for c in type(value).__mro__]:  # by name, for a notebook defines these classes, too
             raise ValueError(f"{what} must be of the class {kind}, not {type(value).__name__}")
     if not hasattr(type(config), "__dataclass_fields__"):
         raise ValueError(f"config must be a method's Config, a dataclass, not {type(config).__name__}")

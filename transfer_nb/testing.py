@@ -104,7 +104,7 @@ def same_outputs(a: Model, b: Model, task: Task) -> bool:
     return True
 
 # %% ../nbs/65_testing.ipynb #65000010
-def check_method(fit: Callable[..., Model], task: Task, config: Any, seed: int = 0, n_evals: int = 3, **given: Any) -> None:
+def check_method(fit: Callable[..., Model], task: Task, config: Any, seed: int = 0, n_evals: int = 2, **given: Any) -> None:
     """Train a few times, and compare. AssertionError names the first promise that `fit` breaks; RuntimeError: a step
     waits for the device. `given`: models that `fit` takes by name. Choose few steps: four times as many are made."""
     options = Options(capture="check", n_evals=n_evals, progress=False)

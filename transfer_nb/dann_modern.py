@@ -24,8 +24,8 @@ from .runs import feature_arrays
 from .training import Options
 
 # %% auto #0
-__all__ = ['arrays', 'repaint', 'Config', 'source_view', 'light_view', 'heavy_view', 'consistency_loss', 'ModernDANN',
-           'source_only', 'fit']
+__all__ = ['arrays', 'IMAGES_ONLY', 'repaint', 'Config', 'source_view', 'light_view', 'heavy_view', 'consistency_loss',
+           'ModernDANN', 'source_only', 'fit']
 
 # %% ../nbs/13_dann_modern.ipynb #6a5aa990
 def repaint(x: Tensor) -> Tensor:
@@ -128,6 +128,7 @@ class ModernDANN(dann.DANN):
 
 # %% ../nbs/13_dann_modern.ipynb #20f1bc3d
 arrays = feature_arrays  # what a run with seed 0 keeps for figures
+IMAGES_ONLY = True  # both domains are augmented
 
 
 def source_only(config: Config) -> Config:

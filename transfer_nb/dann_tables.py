@@ -267,10 +267,9 @@ DANN_OFFICE = Table(
             "full", PAIRS, ("source_only", "dann"), {"steps": 300, "batch_size": 16}, n_evals=3,
             note="Frozen, with as many steps and images as the finetuned rows have",
         ),
-        "paper": Preset("full", PAIRS, ("source_only_tuned", "dann_tuned"), TUNED, seeds=1, n_evals=3, note="Finetuned"),
-        "gpu": Preset(
-            "full", PAIRS, tuple(r.id for r in OFFICE_ROWS if "tuned" in r.id),
-            TUNED | {"alignment": TUNED, "fan": TUNED_FAN}, n_evals=3, note="Finetuned, with the rivals",
+        "paper": Preset(
+            "full", PAIRS, ("source_only_tuned", "dann_tuned"), TUNED | {"alignment": TUNED, "fan": TUNED_FAN}, seeds=1,
+            n_evals=3, note="Finetuned", also=tuple(f"{name}_tuned" for name in ("coral", "ddc", "adda", "fan")),
         ),
     },
 )  # fmt: skip

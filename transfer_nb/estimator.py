@@ -89,7 +89,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         self.table_ = np.ndim(X) == 2
         if self.table_:
             fields = {f.name for f in dataclasses.fields(module.Config)}
-            views = "view" in fields and constants.get("view") != "none" or self.method == "dann_modern"  # they are of images
+            views = "view" in fields and constants.get("view") != "none" or getattr(module, "IMAGES_ONLY", False)
             if "network" not in fields or views:
                 raise ValueError(f"{self.method} takes images, and no features: give X as (N,C,H,W)")
             constants = {"network": "frozen"} | constants

@@ -30,7 +30,7 @@ needs = self_taught.needs  # what the encoder has learned before, if anything
 
 # %% auto #0
 __all__ = ['needs', 'LAYERS', 'JUDGED_ON', 'MOMENTS', 'ACCEPTED', 'both_losses', 'generator_loss', 'Config', 'FourNetworks',
-           'AKT', 'check', 'fit', 'arrays', 'accepted', 'reliability', 'extra_scores', 'grid_of']
+           'AKT', 'check', 'fit', 'arrays', 'grid_of', 'accepted', 'reliability', 'extra_scores']
 
 # %% ../nbs/50_akt.ipynb #50000007
 def both_losses(discriminators: Mapping[str, Any], real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -253,6 +253,18 @@ def arrays(model: Model, task: Task, each: int = 5) -> Arrays:
         return found
     return found | {"truth": pool.labels[at].numpy().astype(np.int16), "others": np.array(pool.classes)}  # type: ignore[index]
 
+# %% ../nbs/50_akt.ipynb #5000002c
+def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None) -> Any:
+    """The figure of what `arrays` gives, with the `names` of the classes, and those of unlabelled images (`truths`) as titles;
+    what we accept is framed."""
+    blocks = {}
+    for m, moment in enumerate(MOMENTS):
+        at = z["moment"] == m
+        titles = [truths[t] for t in z["truth"][at]] if truths and "truth" in z else None
+        good = titles and [accepted(names[c], t) for t, c in zip(titles, z["of_class"][at])]
+        blocks[moment] = z["image"][at], z["of_class"][at], titles, good
+    return figures.pseudo_label_grid(z["target"], z["target_class"], blocks, names)
+
 # %% ../nbs/50_akt.ipynb #5000002a
 ACCEPTED = {  # for images of these classes of CIFAR-100, and of MNIST: what we would accept of CIFAR-10's, and of letters
     "bus": ("automobile", "truck"), "pickup_truck": ("automobile", "truck"), "streetcar": ("automobile", "truck"),
@@ -289,15 +301,3 @@ def extra_scores(model: Model, task: Task, most: int = 10_000) -> dict[str, floa
     method: Any = model.method
     pseudo = model.map(lambda part: method.pseudo_labels_of(part).argmax(1), pool.images).long()
     return reliability(pseudo, pool.labels, task.labelled.classes, pool.classes)
-
-# %% ../nbs/50_akt.ipynb #5000002c
-def grid_of(z: Mapping[str, np.ndarray], names: Any, truths: Any = None) -> Any:
-    """The figure of what `arrays` gives, with the `names` of the classes, and those of unlabelled images (`truths`) as titles;
-    what we accept is framed."""
-    blocks = {}
-    for m, moment in enumerate(MOMENTS):
-        at = z["moment"] == m
-        titles = [truths[t] for t in z["truth"][at]] if truths and "truth" in z else None
-        good = titles and [accepted(names[c], t) for t, c in zip(titles, z["of_class"][at])]
-        blocks[moment] = z["image"][at], z["of_class"][at], titles, good
-    return figures.pseudo_label_grid(z["target"], z["target_class"], blocks, names)

@@ -209,6 +209,15 @@ class Baseline(SharedNetwork):
         "Named losses of a batch of each domain: here, of the source alone."
         return {"label loss": self.label_loss(self.features(labelled.images, 0), labelled)}
 
+    def both(self, labelled: Batch, unlabelled: Batch) -> tuple[Tensor, Tensor]:
+        "Features of the two batches, (N, `width`) and (M, `width`)."
+        return self.features(labelled.images, 0), self.features(unlabelled.images, 1)
+
+    def discriminate(self, features: Tensor) -> Tensor:
+        "The log-odds (N,) of the source, of features (N, `width`), where there is a discriminator."
+        discriminator: Any = self.discriminator
+        return discriminator(features).float().squeeze(1)
+
     def label_loss(self, features: Tensor, batch: Batch) -> Tensor:
         "Cross-entropy of the classifier on features (N, `width`) of a labelled batch."
         assert batch.labels is not None
@@ -288,7 +297,7 @@ class DDC(Baseline):
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "The label loss, and (squared) how far the mean features of the domains are apart."
-        f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
+        f_s, f_t = self.both(labelled, unlabelled)
         distance = mmd2(f_s, f_t, linear, unbiased=self.unbiased)
         return {"label loss": self.label_loss(f_s, labelled), "discrepancy": distance}
 
@@ -319,7 +328,7 @@ class CORAL(Baseline):
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "The label loss, and `coral_loss` of the features of the batches."
-        f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
+        f_s, f_t = self.both(labelled, unlabelled)
         return {"label loss": self.label_loss(f_s, labelled), "coral loss": coral_loss(f_s, f_t)}
 
 # %% ../nbs/12_alignment.ipynb #b015f427
@@ -336,13 +345,13 @@ class RevGrad(Baseline):
 
     def losses(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "The label loss, and the discriminator's, whose gradient is reversed for the encoder."
-        f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
+        f_s, f_t = self.both(labelled, unlabelled)
         return {"label loss": self.label_loss(f_s, labelled), "discriminator loss": self.reversed_loss(f_s, f_t, progress)}
 
     def reversed_loss(self, f_s: Tensor, f_t: Tensor, progress: Tensor) -> Tensor:
         "The discriminator's loss on features (N, `width`), (M, `width`); λ grows with `progress` by DANN's (14)."
         factor = self.weight * torch.tanh(self.config.gamma * progress / 2)  # DANN, (14)
-        real, fake = (self.discriminator(reverse_gradient(f.float(), factor)).float().squeeze(1) for f in (f_s, f_t))
+        real, fake = (self.discriminate(reverse_gradient(f.float(), factor)) for f in (f_s, f_t))
         return discriminator_loss(real, fake)
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -370,13 +379,12 @@ class Confusion(Baseline):
 
     def step(self, labelled: Batch, unlabelled: Batch, progress: Tensor) -> dict[str, Tensor]:
         "One update of the discriminator, and one of encoder and classifier."
-        discriminate = lambda f: self.discriminator(f).float().squeeze(1)
-        f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
-        caught = discriminator_loss(discriminate(f_s.detach()), discriminate(f_t.detach()))
+        f_s, f_t = self.both(labelled, unlabelled)
+        caught = discriminator_loss(self.discriminate(f_s.detach()), self.discriminate(f_t.detach()))
         descend(self.optimisers[1], caught)
         losses = {
             "label loss": self.label_loss(f_s, labelled),
-            "confusion loss": confusion_loss(discriminate(torch.cat([f_s, f_t]))),
+            "confusion loss": confusion_loss(self.discriminate(torch.cat([f_s, f_t]))),
         }
         descend(self.optimisers[0], self.total(losses))
         return losses | {"discriminator loss": caught}
@@ -407,11 +415,10 @@ class ADDA(Baseline):
         "One update of stage one, or one of the discriminator and one of the target's encoder."
         if not self.stage:
             return super().step(labelled, unlabelled, progress)
-        discriminate = lambda f: self.discriminator(f).float().squeeze(1)
-        f_s, f_t = self.features(labelled.images, 0), self.features(unlabelled.images, 1)
-        caught = discriminator_loss(discriminate(f_s), discriminate(f_t.detach()))
+        f_s, f_t = self.both(labelled, unlabelled)
+        caught = discriminator_loss(self.discriminate(f_s), self.discriminate(f_t.detach()))
         descend(self.optimisers[1], caught)
-        fooled = fooling_loss(discriminate(f_t))
+        fooled = fooling_loss(self.discriminate(f_t))
         descend(self.optimisers[0], fooled)
         return {"discriminator loss": caught, "fooling loss": fooled}
 

@@ -37,7 +37,7 @@ from .runs import Records, Run, check_writable, frame, full_name
 from .runs import imported, method_module, methods, trained
 
 # %% auto #0
-__all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'PLAIN', 'find_table', 'write_figures',
+__all__ = ['PAPERS', 'TABLES', 'FIGURES', 'T', 'Flat', 'PUBLIC_MOST', 'COMMANDS', 'ASCII', 'find_table', 'write_figures',
            'Folders', 'Making', 'RunCommand', 'split_setting', 'say_made', 'runs_text', 'TableCommand', 'tables_csv',
            'tables_text', 'all_runs', 'show', 'RunsCommand', 'DataCommand', 'ReproduceCommand', 'steps_per_second',
            'wait', 'loader_batches', 'bench_loop', 'many_digits', 'bench_propagation', 'BenchCommand', 'AdaptCommand',
@@ -88,7 +88,7 @@ class Folders:
 class Making:
     "How runs are made."
 
-    # quick, small, short, cpu, whole, gpu, paper, best; for a method: quick is the embedded sample, all others are the full set
+    # quick, small, short, cpu, gpu, paper, best; for a method: quick is the embedded sample, all others are the full set
     preset: str = "quick"
     seeds: int | None = None  # how many seeds (default: the preset's; for a method: 1)
     device: str = "auto"  # auto, cpu, cuda, cuda:1, ...
@@ -214,6 +214,8 @@ class TableCommand:
 
     name: tyro.conf.Positional[str] = ""  # for example dann.table1, or my_module:TABLE; without a name: which there are
     preset: str = ""  # only this preset
+    rows: tuple[str, ...] = ()  # only these rows
+    columns: tuple[str, ...] = ()  # only these columns
     score: str = ""  # accuracy, accuracy_svm, a_distance, ... (default: the table's)
     pick: Literal["last", "selected", "oracle"] = "last"  # which step
     format: Literal["markdown", "csv", "latex"] = "markdown"
@@ -223,7 +225,7 @@ class TableCommand:
         "Print the table, or the names of all."
         if not self.name:
             return print(tables_text())
-        table, records = find_table(self.name), Records(self.where.records())
+        table, records = find_table(self.name).part(self.columns, self.rows), Records(self.where.records())
         known = records.all()
         if self.score and known:
             look_up(self.score, {name: None for record in known.values() for name in record["scores"]}, "score")
@@ -506,13 +508,13 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "data": DataCommand, "run": RunCommand, "table": TableCommand, "runs": RunsCommand, "reproduce": ReproduceCommand,
     "bench": BenchCommand, "adapt": AdaptCommand, "predict": PredictCommand,
 }  # fmt: skip
-PLAIN = {"→": "->", "±": "+-", "…": "...", "–": "-", "×": "x", "λ": "lambda", "Π": "Pi", "‖": "|", "≥": ">="}
+ASCII = {"→": "->", "±": "+-", "…": "...", "–": "-", "×": "x", "λ": "lambda", "Π": "Pi", "‖": "|", "≥": ">="}
 
 
 def in_plain_letters(error: UnicodeError) -> tuple[str, int]:
     "What is printed for a letter that the terminal's encoding has not."
     assert isinstance(error, UnicodeEncodeError)
-    return "".join(PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
+    return "".join(ASCII.get(c, "?") for c in error.object[error.start : error.end]), error.end
 
 
 codecs.register_error("plain_letters", in_plain_letters)

@@ -40,17 +40,16 @@ def check_value(name: str, value: Any, *, least: float, above: float, most: floa
     "ValueError that names the constant, unless its value is one of those that it may have."
     if among is not None and value not in among:
         every = list(map(str, among))
-        raise ValueError(
-            f"{name}={value!r} is not one of {', '.join(every) if len(every) < 20 else nearest(value, every) + ', …'}"
-        )
+        named = ", ".join(every) if len(every) < 20 else f"{nearest(value, every)}, …"
+        raise ValueError(f"{name}={value!r} is not one of {named}")
     if among is not None or not isinstance(value, float | int):
         return
     if not math.isfinite(value):
         raise ValueError(f"{name}={value} must be a finite number")
     if not (least <= value <= most and above < value < below):
-        low = f"above {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else ""
-        high = f"below {below:g}" if below < math.inf else f"at most {most:g}" if most < math.inf else ""
-        raise ValueError(f"{name}={value} must be {' and '.join(filter(None, (low, high)))}")
+        limits = (("above", above), ("at least", least), ("below", below), ("at most", most))
+        said = [f"{word} {limit:g}" for word, limit in limits if math.isfinite(limit)]
+        raise ValueError(f"{name}={value} must be {' and '.join(said)}")
 
 # %% ../nbs/62_configurations.ipynb #04b00013
 def plain_number(value: Any) -> Any:

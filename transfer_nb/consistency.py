@@ -29,7 +29,7 @@ from .training import Options, descend, make_optimiser, ramp_up, set_lr, weighte
 
 # %% auto #0
 __all__ = ['BASELINES', 'WEIGHTS', 'LRS', 'TABLE4', 'TABLE3', 'log_probabilities', 'squared_disagreement', 'divergence',
-           'mean_entropy', 'Config', 'contrast', 'Consistency', 'still', 'PiModel', 'MeanTeacher', 'unit',
+           'entropy_loss', 'Config', 'contrast', 'Consistency', 'unmoved_statistics', 'PiModel', 'MeanTeacher', 'unit',
            'adversarial', 'VAT', 'EntropyVAT', 'self_training', 'PseudoLabel', 'most_confident', 'started', 'needs',
            'fit']
 
@@ -50,7 +50,7 @@ def divergence(student: Tensor, teacher: Tensor) -> Tensor:
     return (target.exp() * (target - log_probabilities(student))).sum(1).mean()
 
 
-def mean_entropy(logits: Tensor) -> Tensor:
+def entropy_loss(logits: Tensor) -> Tensor:
     "Mean entropy, in nats, of the distributions with logits (N,C)."
     log_p = log_probabilities(logits)
     return -(log_p.exp() * log_p).sum(1).mean()
@@ -164,7 +164,7 @@ BASELINES["supervised"] = Consistency
 
 # %% ../nbs/34_consistency.ipynb #643c52ad
 @contextlib.contextmanager
-def still(network: nn.Module) -> Iterator[None]:
+def unmoved_statistics(network: nn.Module) -> Iterator[None]:
     "Inside, batch normalisation (of a network in training mode) uses the batch's statistics, and its running ones do not move."
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) and m.track_running_stats]
     for m in norms:
@@ -181,7 +181,7 @@ class PiModel(Consistency):
 
     def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
         "Squared, with the answers for another view."
-        with torch.no_grad(), still(self.network):
+        with torch.no_grad(), unmoved_statistics(self.network):
             target = self.again(self.network, labelled, unlabelled)
         return {"consistency loss": squared_disagreement(logits, target)}
 
@@ -235,7 +235,7 @@ class VAT(Consistency):
     def worst(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         "Logits (B, classes) of a view (B,C,H,W), a constant, and of the same after the change that one step finds."
         # in float32, for bfloat16 cannot resolve the probe; and all passes of the same images, whose statistics then agree
-        with still(self.network), torch.autocast(seen.device.type, enabled=False):
+        with unmoved_statistics(self.network), torch.autocast(seen.device.type, enabled=False):
             with torch.no_grad():
                 clean = self.network(seen)
             change = adversarial(self.network, seen, clean, self.config.probe)
@@ -256,7 +256,7 @@ class EntropyVAT(VAT):
     def disagreement(self, labelled: Tensor, unlabelled: Tensor, seen: Tensor, logits: Tensor) -> dict[str, Tensor]:
         "VAT's, and the entropy, which has a weight of its own and is not ramped up."
         clean, changed = self.worst(seen)
-        return {"consistency loss": divergence(changed, clean), "entropy loss": mean_entropy(changed)}
+        return {"consistency loss": divergence(changed, clean), "entropy loss": entropy_loss(changed)}
 
 
 def self_training(logits: Tensor, threshold: float) -> Tensor:

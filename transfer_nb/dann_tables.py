@@ -22,10 +22,11 @@ from .runs import Records
 # %% auto #0
 __all__ = ['SA', 'SOURCE_ONLY', 'SHARES', 'TABLE1_ROWS', 'SVHN', 'SIGNS', 'MNIST_SVHN', 'FAILS', 'TABLE1_COLUMNS', 'QUICK',
            'TABLE1_PRESETS', 'DANN_TABLE1', 'READINGS', 'READING_ROWS', 'DANN_READINGS', 'DANN_MEANS', 'OFFICE', 'OURS',
-           'NO_OFFICE', 'GHIFARY', 'OFFICE_CELLS', 'DANN_TABLE2', 'PAIRS', 'FROZEN', 'RIVAL', 'OFFICE_ROWS', 'TUNED',
-           'TUNED_FAN', 'DANN_OFFICE', 'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES', 'DANN_CHOICES',
-           'TABLES', 'domain_examples', 'proportions', 'in_proportion', 'binarised', 'small', 'enlarged', 'described',
-           'one_half', 'embeddings', 'few', 'few_hidden', 'few_alone', 'figure4', 'dann_figures']
+           'NO_OFFICE', 'GHIFARY', 'OFFICE_CELLS', 'DANN_TABLE2', 'PAIRS', 'FROZEN', 'RIVAL', 'OFFICE_ROWS', 'SHORT',
+           'TUNED', 'TUNED_FAN', 'DANN_OFFICE', 'FIGURE4_ROWS', 'DANN_FIGURE4', 'DANN_FIGURE4_DIGITS', 'CHOICES',
+           'DANN_CHOICES', 'TABLES', 'domain_examples', 'proportions', 'in_proportion', 'binarised', 'small',
+           'enlarged', 'described', 'one_half', 'embeddings', 'few', 'few_hidden', 'few_alone', 'figure4',
+           'dann_figures']
 
 # %% ../nbs/11_dann_results.ipynb #01f888ad
 def domain_examples(data: str | None = None, n: int = 12) -> dict[str, Tensor]:
@@ -247,7 +248,8 @@ OFFICE_ROWS = (
       for name, label, more in (("coral", "Deep CORAL", {"weight": 1.0}), ("ddc", "DDC", {}), ("adda", "ADDA", {}))),
     Row("fan_tuned", "FAN, finetuned", fan.EARLIER, "dann_tables.enlarged", "fan", ours=True),
 )  # fmt: skip
-TUNED = {"network": "tf_efficientnet_lite0", "pretrained": True, "steps": 300, "batch_size": 16}
+SHORT = {"steps": 300, "batch_size": 16}
+TUNED = {"network": "tf_efficientnet_lite0", "pretrained": True} | SHORT
 TUNED_FAN = {k: v for k, v in TUNED.items() if k != "steps"} | {"source_steps": 150, "target_steps": 150}
 DANN_OFFICE = Table(
     name="dann.office", title="Office-Caltech-10 on a pretrained EfficientNet-Lite0", method="dann", set={"norm": True},
@@ -264,8 +266,9 @@ DANN_OFFICE = Table(
             " test labels: batch normalisation for DANN, CORAL's weight of 1, FAN's earlier reading",
         ),
         "short": Preset(
-            "full", PAIRS, ("source_only", "dann"), {"steps": 300, "batch_size": 16}, n_evals=3,
-            note="Frozen, with as many steps and images as the finetuned rows have",
+            "full", PAIRS, ("source_only", "dann"),
+            SHORT | {"alignment": SHORT, "fan": {"source_steps": 150, "target_steps": 150, "batch_size": 16}}, n_evals=3,
+            note="Frozen, with as many steps and images as the finetuned rows have", also=("coral", "ddc", "adda", "fan"),
         ),
         "paper": Preset(
             "full", PAIRS, ("source_only_tuned", "dann_tuned"), TUNED | {"alignment": TUNED, "fan": TUNED_FAN}, seeds=1,

@@ -221,7 +221,9 @@ def write_atomically(path: Path, write: Callable[[Path], object], advice: str = 
     os.close(handle)
     try:
         write(Path(name))
-        os.chmod(name, 0o644)  # a temporary file is private; a record is not
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # a temporary file is private; this is what `open` would have given
         with open(name, "r+b") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
         os.replace(name, path)
@@ -758,6 +760,8 @@ def _from_raw(spec: DomainSpec, root: Path) -> Prepared:
 # %% ../nbs/05_datasets.ipynb #3d5fc
 def _prepared(spec: DomainSpec, data: str | Path | None) -> Path:
     "Fetches a set with torchvision, writes it to the cache as one file, and returns its path."
+    if not spec.files:
+        raise ValueError(f"the domain {spec.name} names neither `files` nor `load`: one of them must say where its full set is")
     searched = f"looked for {' or '.join(spec.files)} in {', '.join(map(str, places(data)))}"
     advice = f"put {spec.files[0]} into a folder and name that folder in TRANSFER_NB_DATA"
     if spec.prepare is None:

@@ -118,6 +118,7 @@ class Domain:
     def subset(self, indices: Tensor | Sequence[int] | slice) -> Domain:
         "The images at `indices` (ids, a mask or a slice), with their labels and groups."
         at = indices if isinstance(indices, slice) else torch.as_tensor(indices).cpu()
+        at = at.long() if isinstance(at, Tensor) and not at.numel() else at  # an empty list is a tensor of floats
         k = torch.arange(len(self))[at.long() if isinstance(at, Tensor) and at.dtype == torch.uint8 else at]  # no mask: ids
         pick = lambda t: None if t is None else t[k.to(t.device)]
         return replace(self, images=self.images[k.to(self.images.device)], labels=pick(self.labels), groups=pick(self.groups))
@@ -655,8 +656,11 @@ def make_task(
     if classes:
         lab = by_name(lab, classes)
     if absent := sorted(set(lab.classes) - set(present(lab)), key=lab.classes.index):
-        hint = " (labels count from 0: subtract 1, if yours count from 1)" if absent == ["0"] else ""
-        hint = " (labels count from 0; give other numbers as text, to have them as names)" if len(absent) > 5 else hint
+        hint = ""
+        if absent == ["0"]:
+            hint = " (labels count from 0: subtract 1, if yours count from 1)"
+        elif len(absent) > 5 and all(map(str.isdecimal, absent)):
+            hint = " (labels count from 0; give other numbers as text, to have them as names)"
         which = ", ".join(map(repr, absent[:5])) + ", …" * (len(absent) > 5)
         raise ValueError(f"{name}: no labelled image of class {which}; label one, or leave the class out{hint}")
     unl = as_domain(unlabelled, "unlabelled", lab.classes, shape, resize=resize)

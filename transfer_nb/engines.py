@@ -30,6 +30,7 @@ from tqdm import tqdm
 from . import datasets, domains, networks, scores, training
 from .configurations import config_values
 from .domains import Task
+from .images import cores
 from .models import pick_device
 from .runs import Arrays, Records, Run, find_variant, perform, varied
 from .training import Options
@@ -57,7 +58,7 @@ class Settings:
 
     def processes(self) -> int:
         "How many runs are made at once."
-        return self.workers or (1 if pick_device(self.device).type == "cuda" else os.cpu_count() or 1)
+        return self.workers or (1 if pick_device(self.device).type == "cuda" else cores())
 
 
 class Outcome(NamedTuple):
@@ -76,7 +77,7 @@ def work(run: Run, settings: Settings, own: Mapping[str, Mapping[str, Any]], rep
     lock = records.checkpoint(run.key).with_suffix(".lock")
     try:
         with FileLock(lock, timeout=0):
-            if run.key in records.all() and (not settings.keep or records.checkpoint(run.key).exists()):
+            if run.key in records.all() and (not settings.keep or records.has_model(run)):
                 return Outcome(busy=True)
             record, arrays = perform(run, records, settings.device, settings.data, report, settings.capture)
             finish(run, record, arrays, records, settings.keep)
@@ -250,7 +251,7 @@ class RayEngine:
                 yield run, Outcome(error=f"a Ray worker failed: {error}")
 
     def close(self) -> None:
-        "Cancel what has not begun."
+        "Cancel what waits, and interrupt what runs, which saves itself."
         for waiting in self.running:
             self.ray.cancel(waiting)
 
@@ -263,7 +264,7 @@ def plan(runs: Iterable[Run], records: Records, keep: bool = False) -> dict[str,
     known, todo = records.all(), dict[str, Run]()
 
     def add(run: Run, needed: bool) -> None:
-        there = run.key in known and (not needed or records.checkpoint(run.key).exists())
+        there = run.key in known and (not needed or records.has_model(run))
         if not there and run.key not in todo:
             for need in run.needs.values():
                 add(need, True)
@@ -405,7 +406,7 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
             engine.submit(run, keeps_model(run, schedule))
         progress.follow(engine.messages)
         for run, outcome in engine.wait():
-            gone = keeps_model(run, schedule) and not records.checkpoint(run.key).exists()
+            gone = keeps_model(run, schedule) and not records.has_model(run)
             if outcome.busy and (gone or run.key not in records.all()):
                 schedule.again(run)
                 time.sleep(1)

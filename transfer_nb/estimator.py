@@ -50,7 +50,11 @@ def as_bytes(x: Any) -> Tensor:
 # %% ../nbs/71_estimator.ipynb #71000009
 def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...], test_domain: int = 1) -> Task:
     "A task of labelled X with class ids (N,), and unlabelled `other`. ValueError where features differ in number."
+    if (np.ndim(X) == 2) != (np.ndim(other) == 2):
+        raise ValueError("X and X_unlabelled must both be features (N,D), or both images (N,C,H,W)")
     known, new = as_bytes(X), as_bytes(other)
+    if np.ndim(X) != 2 and known.shape[2:] != new.shape[2:]:
+        raise ValueError(f"X has images of {tuple(known.shape[2:])}, X_unlabelled of {tuple(new.shape[2:])}: resize one of them")
     if known.shape[1:] != new.shape[1:] and np.ndim(X) == 2:
         raise ValueError(f"X has {known.shape[2]} features and X_unlabelled {new.shape[2]}: both need the same")
     labelled = Domain("labelled", known, torch.from_numpy(ids.astype(np.int64)), classes)
@@ -78,6 +82,8 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         other = self.unlabelled if X_unlabelled is None else X_unlabelled
         if other is None:
             raise ValueError("an unlabelled set is needed: fit(X, y, X_unlabelled=...), or TransferClassifier(unlabelled=...)")
+        if hasattr(X, "toarray"):
+            raise ValueError("X is sparse: give X.toarray()")
         check_classification_targets(y)
         self.classes_, ids = np.unique(np.asarray(y), return_inverse=True)
         if len(ids) != len(X):

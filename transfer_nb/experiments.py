@@ -20,10 +20,10 @@ from .runs import PICKS, VALIDATOR, Arrays, Records, Run, method_module
 
 # %% auto #0
 __all__ = ['Overrides', 'Reported', 'FIELDS', 'SPLIT', 'OFFICIAL', 'Row', 'Column', 'Preset', 'overrides', 'merged', 'Table',
-           'runs_of', 'check_tables', 'records_of', 'by_seed', 'values', 'paired_gains', 'cell_line', 'cells_of',
-           'table_frame', 'ours_text', 'mean_sd', 'paper_text', 'time_text', 'wide', 'shared', 'notes', 'markdown',
-           'table_text', 'constants_text', 'evaluations', 'curves_of', 'chosen_by', 'validator_choices', 'choices_text',
-           'arrays_of']
+           'runs_of', 'check_tables', 'records_of', 'scores_in', 'by_seed', 'values', 'paired_gains', 'cell_line',
+           'cells_of', 'table_frame', 'ours_text', 'mean_sd', 'paper_text', 'time_text', 'wide', 'shared', 'notes',
+           'markdown', 'table_text', 'constants_text', 'evaluations', 'curves_of', 'chosen_by', 'validator_choices',
+           'choices_text', 'arrays_of']
 
 # %% ../nbs/09_experiments.ipynb #bb2d3a91
 Overrides = Mapping[str, Any]  # name of a constant → value; name of another method → overrides for that method
@@ -120,6 +120,18 @@ class Table:
         "The columns of a preset; none where there is no such preset."
         return self.presets[preset].columns if preset in self.presets else ()
 
+    def part(self, columns: Sequence[str] = (), rows: Sequence[str] = ()) -> Table:
+        "The table with these columns and rows alone; all, where none is named. ValueError with the nearest names for others."
+        kept_columns = tuple(map(self.column, columns)) or self.columns
+        kept_rows = tuple(map(self.row, rows)) or self.rows
+        ids = {c.id for c in kept_columns} | {r.id for r in kept_rows}
+        kept = lambda names: tuple(name for name in names if name in ids)
+        presets = {
+            name: replace(p, columns=kept(p.columns), rows=kept(p.rows), also=kept(p.also)) for name, p in self.presets.items()
+        }
+        reported = {cell: number for cell, number in self.reported.items() if ids.issuperset(cell)}
+        return replace(self, columns=kept_columns, rows=kept_rows, presets=presets, reported=reported)
+
     def run(self, row: str, column: str, preset: str, seed: int = 0, precision: str = "float32") -> Run:
         "The run of a cell. ValueError for an unknown name, or an override that cannot be."
         r, c, p = self.row(row), self.column(column), self.preset(preset)
@@ -186,14 +198,19 @@ def records_of(table: Table, records: Records, row: str, column: str, preset: st
     return max(found, key=len)
 
 
+def scores_in(made: Iterable[Mapping[str, Any]], name: str, pick: str) -> dict[int, float]:
+    "A score of some records: seed -> number. ValueError for an unknown pick."
+    at = look_up(pick, {p: i for i, p in enumerate(PICKS)}, "pick")
+    found = {r["seed"]: r["scores"].get(name) for r in made}
+    picked = {seed: v[at] if isinstance(v, list) else v for seed, v in found.items() if v is not None}
+    return {seed: np.nan if v is None else float(v) for seed, v in picked.items()}  # a pick may have no number
+
+
 def by_seed(
     table: Table, records: Records, row: str, column: str, preset: str, score: str = "", pick: str = "last"
 ) -> dict[int, float]:  # fmt: skip
     "Our numbers of a cell: seed -> score. ValueError for an unknown pick."
-    at, name = look_up(pick, {p: i for i, p in enumerate(PICKS)}, "pick"), table.score_of(row, score)
-    found = {r["seed"]: r["scores"].get(name) for r in records_of(table, records, row, column, preset)}
-    picked = {seed: v[at] if isinstance(v, list) else v for seed, v in found.items() if v is not None}
-    return {seed: np.nan if v is None else float(v) for seed, v in picked.items()}  # a pick may have no number
+    return scores_in(records_of(table, records, row, column, preset), table.score_of(row, score), pick)
 
 
 def values(
@@ -220,8 +237,9 @@ FIELDS = (
 def cell_line(table: Table, records: Records, row: str, column: str, preset: str, score: str, pick: str) -> dict[str, Any]:
     "One line of the frame: a cell's paper numbers, and ours."
     name = table.score_of(row, score)
-    ours = values(table, records, row, column, preset, score, pick)
-    made = records_of(table, records, row, column, preset) if len(ours) else []
+    made = records_of(table, records, row, column, preset)
+    ours = np.array(list(scores_in(made, name, pick).values()), dtype=float)
+    made = made if len(ours) else []
     once = made and not any(isinstance(r["scores"].get(name), list) for r in made)  # measured at the end alone
     paper, paper_sd = table.paper(row, column) if name == table.score_of(row) else (None, None)
     line = dict(
@@ -305,16 +323,17 @@ def wide(table: Table, lines: Any) -> Any:
     papers = set(lines.loc[lines["paper"].notna(), "column"])
     cells = {(x["row"], x["column"]): x for x in lines.to_dict("records")}
     made = set(lines.loc[lines["n"] > 0, "column"])
-    kinds = {c.id: (c.id in papers, c.id in made or c.id not in papers) for c in columns}  # whether paper's, and ours, are shown
-    names = lambda c: (
-        [f"{c.label}: paper{' (its whole schedule)' * c.ours}"] * kinds[c.id][0]
-        + (["ours" if c.id in papers else f"{c.label}: ours"] * kinds[c.id][1])
-    )
+    shows_ours = lambda c: c.id in made or c.id not in papers
+
+    def names(column: Column) -> list[str]:
+        schedule = " (its whole schedule)" if column.ours else ""
+        paper = [f"{column.label}: paper{schedule}"] if column.id in papers else []
+        return paper + ["ours" if paper else f"{column.label}: ours"] * shows_ours(column)
 
     def texts(row: Row, column: Column) -> list[str]:
         x = cells.get((row.id, column.id))  # None: the preset does not ask for it
-        both = (paper_text(x, table.digits), ours_text(x, column.offered)) if x else ("", "")
-        return [text for text, shown in zip(both, kinds[column.id]) if shown]
+        paper = [paper_text(x, table.digits) if x else ""] if column.id in papers else []
+        return paper + [ours_text(x, column.offered) if x else ""] * shows_ours(column)
 
     def line(row: Row) -> list[str]:
         time = time_text(x["seconds"] for (r, _), x in cells.items() if r == row.id)

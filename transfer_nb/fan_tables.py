@@ -20,7 +20,7 @@ from .runs import Arrays, Records
 
 # %% auto #0
 __all__ = ['BASELINES', 'MORE_BASELINES', 'FAN_QUICK', 'MODERN', 'OTHER_DDC', 'PAPERS_NAME', 'CHOSEN', 'FRAMED', 'EARLIER',
-           'COPIED', 'STAGE_ONE', 'PLAIN', 'ALIGNED', 'SMALL_MODERN', 'FAN_ROWS', 'FAN_DIGITS', 'FAN_COLUMNS',
+           'COPIED', 'STAGE_ONE', 'WITHOUT_NORM', 'ALIGNED', 'SMALL_MODERN', 'FAN_ROWS', 'FAN_DIGITS', 'FAN_COLUMNS',
            'SHORT_FAN', 'FAN_TABLE1', 'FAN_DESIGNS', 'OTHER_PARTS', 'FAN_TABLE2', 'SLOWER', 'PRIVATE', 'STAND_IN',
            'OFFICE', 'FAN_TABLE3', 'WHOLE', 'SAME_BUDGET', 'FAN_OFFICE', 'SPACES', 'DRAWINGS', 'TABLES', 'framed',
            'part', 'described', 'fan_kept', 'fan_embeddings', 'fan_drawings', 'fan_figures']
@@ -54,7 +54,7 @@ COPIED = "The paper's numbers of its baselines come from ADDA's paper, where tha
 STAGE_ONE: dict[str, Any] = dict(score="accuracy_stage_one", ours=True)
 
 # %% ../nbs/21_fan_results.ipynb #fd0c6f64
-PLAIN = fan.EARLIER | {"network": "lenet_plain"}
+WITHOUT_NORM = fan.EARLIER | {"network": "lenet_plain"}
 ALIGNED: dict[str, Any] = dict(method="alignment", ours=True)
 SMALL_MODERN = {"network": "mnist", "steps": 4000}
 FAN_ROWS = (
@@ -71,9 +71,9 @@ FAN_ROWS = (
     Row("fan_earlier", EARLIER, fan.EARLIER, ours=True),
     Row("stage_one_earlier", "… its network after stage one", fan.EARLIER, **STAGE_ONE),
     Row("statistics", "… with the target's batch statistics", fan.EARLIER | {"target_lr": 0.0, "target_steps": 500}, ours=True),
-    Row("fan_plain", f"{EARLIER}, no batch norm in the encoder", PLAIN, ours=True),
-    Row("stage_one_plain", "… its network after stage one", PLAIN, **STAGE_ONE),
-    Row("fan_sum", "… with the sum over pixels in (4)", PLAIN | {"pixels": "sum"}, ours=True),
+    Row("fan_plain", f"{EARLIER}, no batch norm in the encoder", WITHOUT_NORM, ours=True),
+    Row("stage_one_plain", "… its network after stage one", WITHOUT_NORM, **STAGE_ONE),
+    Row("fan_sum", "… with the sum over pixels in (4)", WITHOUT_NORM | {"pixels": "sum"}, ours=True),
     Row(
         "source_only_modern",
         "Source only, augmented",

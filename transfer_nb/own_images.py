@@ -33,7 +33,7 @@ from .scores import ROWS
 from .training import Options, test_accuracy
 
 # %% auto #0
-__all__ = ['RECIPES', 'WRITTEN', 'SHOWN', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all',
+__all__ = ['RECIPES', 'WRITTEN', 'LABEL_FREE', 'STYLE', 'Plan', 'configuration', 'read_folders', 'check_folder', 'train_all',
            'compared', 'Choice', 'choose', 'feature_map', 'extremes', 'backbone_features', 'picture', 'page',
            'describe_page', 'named', 'Adapted', 'adapt']
 
@@ -154,7 +154,7 @@ def train_all(
     return found
 
 # %% ../nbs/70_own_images.ipynb #70000028
-SHOWN = ("information_maximisation", "entropy", "bnm", "snd", "class_ami", "a_distance")  # validators that need no label
+LABEL_FREE = ("information_maximisation", "entropy", "bnm", "snd", "class_ami", "a_distance")  # validators that need no label
 
 
 def compared(models: dict[tuple[str, int], Model], task: Task) -> Any:
@@ -163,7 +163,7 @@ def compared(models: dict[tuple[str, int], Model], task: Task) -> Any:
 
     def line(name: str, seed: int, model: Model) -> dict[str, Any]:
         last = model.history.rows[-1]
-        scores = {k: last[VALIDATOR + k] for k in SHOWN if VALIDATOR + k in last}
+        scores = {k: last[VALIDATOR + k] for k in LABEL_FREE if VALIDATOR + k in last}
         return {"method": name, "seed": seed, **scores, **judge(model.method, 0)}
 
     judge = test_accuracy(task)
@@ -199,7 +199,7 @@ def choose(table: Any) -> Choice:
     method = str(means[name].idxmax())
     best = table.loc[table.groupby("seed")[name].idxmax(), "method"]
     of = table[table["method"] == method]
-    known = [v for v in SHOWN if v in means and v != name and means[v].notna().all()]
+    known = [v for v in LABEL_FREE if v in means and v != name and means[v].notna().all()]
     agree = tuple(v for v in known if means[v].idxmax() == method)
     return Choice(
         method, int(of.loc[of[name].idxmax(), "seed"]), int((best == method).sum()), len(best), agree, len(known), len(means) > 1

@@ -438,7 +438,7 @@ def all_images(task: Task) -> Domain:
 def metric_task(task: Task, supervised: bool) -> Task:
     """What a pretext learns from, without a test set. If `supervised`: the same images as labelled and as unlabelled domain. If
     not, they are the unlabelled domain; the labelled one stays as it is, and is not used."""
-    nothing: dict[str, Any] = dict(hidden_labels=None, labelled_test=None, metric=None, test=None)
+    nothing: dict[str, Any] = dict(hidden_labels=None, labelled_test=None, metric=None, test=None, kind="")
     if supervised:
         known = task.metric if task.metric and task.metric.labels is not None else task.labelled
         pair: dict[str, Any] = dict(labelled=known, unlabelled=known.without_labels())
@@ -463,6 +463,8 @@ def neighbour_evaluator(task: Task, most: int = 10_000) -> Evaluator:
         if task.test is None or task.hidden_labels is None:
             return {}
         known = domains.revealed(task)
+        if known.multilabel or task.test.multilabel:  # a vote is for one class
+            return {}
         test = domains.by_name(task.test, tuple(dict.fromkeys((*known.classes, *task.test.classes))))  # unknown ones are missed
         known, model = domains.drawn(known, min(len(known), most)), Model(method, task)
         assert known.labels is not None and test.labels is not None

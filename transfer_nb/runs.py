@@ -275,7 +275,13 @@ def clustering(task: Task) -> Evaluator:
 
 
 def multilabel(task: Task) -> Evaluator:
-    "Evaluates the mean average precision of the logits on the test set, whose images show several classes."
+    """Evaluates the mean average precision of the logits on the test set, whose images show several classes. ValueError where a
+    class has no image there."""
+    if task.test is not None and (absent := sorted(set(task.test.classes) - set(domains.present(task.test)))):
+        raise ValueError(
+            f"{task.name}: the test set ({task.test.name}) has no image of class {absent[0]!r}, and an average precision needs"
+            " one: add it, or leave the class out"
+        )
 
     def evaluate(method: Method, step: int) -> dict[str, float]:
         if task.test is None or task.test.labels is None:
@@ -470,6 +476,18 @@ class Records:
     def checkpoint(self, key: str) -> Path:
         "Where a run keeps its state until it is recorded, and for good if other runs need its model."
         return self.folder / "runs" / f"{key}.pt"
+
+    def has_model(self, run: Run) -> bool:
+        """Whether a run has left its model: a checkpoint of its last step, and not of one at which it was interrupted. Raises
+        `WrongCheckpoint` for a file that cannot be read."""
+        path = self.checkpoint(run.key)
+        if not path.exists():
+            return False
+        try:
+            done = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["done"]
+        except Exception as error:  # torch raises errors of many kinds
+            raise training.WrongCheckpoint(f"{path} cannot be read as a checkpoint: delete it") from error
+        return bool(done == run.config.steps)
 
     def arrays(self, run: Run) -> Any:
         "The arrays of a run, or None where it has left none."

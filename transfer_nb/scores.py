@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['L2_CHOICES', 'ROWS', 'KNOWN', 'Validator', 'VALIDATORS', 'accuracy', 'confusion', 'per_class_accuracy', 'linear_svm',
-           'svm_accuracy', 'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi', 'most_confident',
-           'average_precision', 'mean_average_precision', 'Calibration', 'calibration', 'confidence_calibration',
-           'fit_logistic', 'Probe', 'log_losses', 'excess', 'domain_probe', 'balanced_error', 'proxy_a_distance',
-           'mean_discrepancy', 'needs', 'validator', 'checked', 'validate', 'source_risk', 'domain_confusion', 'dann',
-           'a_distance', 'rank_correlation', 'mean_entropy', 'entropy', 'information_maximisation', 'bnm',
-           'neighbour_entropy', 'snd', 'density_ratio', 'dev_risk', 'dev', 'class_ami', 'best_step']
+__all__ = ['L2_CHOICES', 'ROWS', 'SUBJECTS', 'Validator', 'VALIDATORS', 'accuracy', 'confusion', 'per_class_accuracy',
+           'linear_svm', 'svm_accuracy', 'gap_covered', 'match_clusters', 'clustering_accuracy', 'nmi',
+           'accuracy_by_coverage', 'average_precision', 'mean_average_precision', 'Calibration', 'calibration',
+           'confidence_calibration', 'fit_logistic', 'Probe', 'log_losses', 'excess', 'domain_probe', 'balanced_error',
+           'proxy_a_distance', 'mean_discrepancy', 'needs', 'validator', 'usable', 'validate', 'source_risk',
+           'domain_confusion', 'dann', 'a_distance', 'rank_correlation', 'mean_entropy', 'entropy',
+           'information_maximisation', 'bnm', 'neighbour_entropy', 'snd', 'density_ratio', 'dev_risk', 'dev',
+           'class_ami', 'best_step']
 
 # %% ../nbs/06_scores.ipynb #6c0e8c86
 def _ids(name: str, ids: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ def nmi(predicted: Tensor, labels: Tensor) -> float:
     return max(0.0, 2 * (h_predicted + h_labels - _entropy(counts)) / (h_predicted + h_labels))
 
 # %% ../nbs/06_scores.ipynb #2d1d0e10
-def most_confident(confidence: Tensor, right: Tensor) -> Tensor:
+def accuracy_by_coverage(confidence: Tensor, right: Tensor) -> Tensor:
     """The accuracy-coverage curve (N,) of selective prediction: the accuracy of the 1, 2, ..., N answers of greatest `confidence`
     (N,), of which `right` (N,) are right."""
     ranked = right[confidence.argsort(descending=True, stable=True)].double()
@@ -300,7 +301,7 @@ def mean_discrepancy(features_a: Tensor, features_b: Tensor, scaled: bool = Fals
     return float((gap / spread)[~constant].square().mean().sqrt())
 
 # %% ../nbs/06_scores.ipynb #eeca4e51
-KNOWN = {  # what may be known of a model, and the images that it is about
+SUBJECTS = {  # what may be known of a model, and the images that it is about
     "source_logits": "source",
     "source_features": "source",
     "source_labels": "source",
@@ -319,34 +320,38 @@ def needs(function: Validator) -> list[str]:
 
 
 def validator(function: Validator) -> Validator:
-    "Register `function` in VALIDATORS under its name. ValueError if it needs what is not KNOWN."
-    if unknown := set(needs(function)) - KNOWN.keys():
-        raise ValueError(f"a validator cannot know {', '.join(sorted(unknown))}, only {', '.join(KNOWN)}")
+    "Register `function` in VALIDATORS under its name. ValueError if it needs what is not SUBJECTS."
+    if unknown := set(needs(function)) - SUBJECTS.keys():
+        raise ValueError(f"a validator cannot know {', '.join(sorted(unknown))}, only {', '.join(SUBJECTS)}")
     VALIDATORS[function.__name__] = function
     return function
 
 # %% ../nbs/06_scores.ipynb #14c89c64
-def checked(known: Mapping[str, Tensor | float | None]) -> dict[str, Tensor | float]:
+def usable(known: Mapping[str, Tensor | float | None]) -> dict[str, Tensor | float]:
     """What of `known` is there and of use: with fewer than ROWS images of a set no classifier can be fitted. ValueError: an
     unknown name, tensors of the same images with different numbers of rows or with none, an error rate outside of 0 to 1."""
     there = {name: value for name, value in known.items() if value is not None}
-    if unknown := there.keys() - KNOWN.keys():
-        raise ValueError(f"validators do not know {', '.join(sorted(unknown))}; they know {', '.join(KNOWN)}")
+    if unknown := there.keys() - SUBJECTS.keys():
+        raise ValueError(f"validators do not know {', '.join(sorted(unknown))}; they know {', '.join(SUBJECTS)}")
     rows = {name: len(value) for name, value in there.items() if isinstance(value, Tensor)}
-    sizes = {(KNOWN[name], n) for name, n in rows.items()}
-    if len(sizes) > len({KNOWN[name] for name in rows}) or 0 in rows.values():
+    sizes: dict[str, set[int]] = {}
+    for name, n in rows.items():
+        sizes.setdefault(SUBJECTS[name], set()).add(n)
+    if any(len(found) > 1 for found in sizes.values()) or 0 in rows.values():
         raise ValueError(f"logits, features and labels need the same number of rows in each domain, and not 0; they have {rows}")
     if not 0 <= there.get("domain_error", 0) <= 1:
         raise ValueError(f"domain_error is an error rate from 0 to 1, not {there['domain_error']}")
-    few = {n for n in ("source_features", "target_features", "source_train_features") if rows.get(n, ROWS) < ROWS}
-    out = {n.replace("target", "source") for n in few}  # the target's features alone have other uses
+    few = lambda name: rows.get(name, ROWS) < ROWS
+    out = {"source_train_features"} if few("source_train_features") else set()
+    if few("source_features") or few("target_features"):
+        out.add("source_features")  # so that nothing compares the domains; the target's features alone have other uses
     return {name: value for name, value in there.items() if name not in out}
 
 
 def validate(known: Mapping[str, Tensor | float | None], names: Iterable[str] | None = None) -> dict[str, float]:
     """Name to value, HIGHER IS BETTER, of the named validators; by default of all whose parameters are `known`. All NaN if a
-    tensor is not finite. ValueError: an unknown name, a named validator that needs more than is known, what `checked` refuses."""
-    there = checked(known)
+    tensor is not finite. ValueError: an unknown name, a named validator that needs more than is known, what `usable` refuses."""
+    there = usable(known)
     lacking = {name: [n for n in needs(function) if n not in there] for name, function in VALIDATORS.items()}
     names = [name for name in VALIDATORS if not lacking[name]] if names is None else list(names)
     if unknown := set(names) - VALIDATORS.keys():

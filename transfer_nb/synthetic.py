@@ -17,7 +17,7 @@ from torch import Tensor
 __all__ = ['BLOCK', 'Params', 'DAYLIGHT', 'GREEN', 'SANS', 'SERIF', 'FONTS', 'CELL', 'SPAN', 'BLANK', 'SLOTS', 'SIGN',
            'SIGN_CELL', 'DOUBLE_BEND', 'CONDITIONS', 'PAINT', 'RESOLUTION', 'block_generator', 'uniform', 'normal',
            'chance', 'hue', 'load_font', 'draw_digits', 'squared_distance', 'signed_distance', 'glyph_atlas',
-           'number_text', 'number_pose', 'pixel_grid', 'columns', 'plane', 'look_up', 'ink_distance', 'number_look',
+           'number_text', 'number_pose', 'pixel_grid', 'columns', 'plane', 'sampled', 'ink_distance', 'number_look',
            'number_params', 'coverage', 'gaussian_weights', 'lens_weights', 'blur', 'to_bytes', 'over', 'colour',
            'render_numbers', 'in_blocks', 'check_arguments', 'syn_numbers', 'check_pictograms', 'sign_atlas',
            'sign_pose', 'sign_light', 'sign_scene', 'sign_camera', 'sign_params', 'in_good_conditions', 'half_plane',
@@ -174,7 +174,7 @@ def plane(p: Params, size: int) -> tuple[Tensor, Tensor]:
     return a.cos() * x + a.sin() * y, a.cos() * y - a.sin() * x
 
 # %% ../nbs/01_synthetic.ipynb #6c4ddce0
-def look_up(atlas: Tensor, cells: tuple[Tensor, Tensor], u: Tensor, v: Tensor, cell: int) -> Tensor:
+def sampled(atlas: Tensor, cells: tuple[Tensor, Tensor], u: Tensor, v: Tensor, cell: int) -> Tensor:
     "Atlas (c,H,W) at u, v (n,h,w) in [-.5,.5] of each image's own cell (row (n,), column (n,)), bilinear: (c,n,h,w)."
     (row, col), (H, W), (n, h, w) = cells, atlas.shape[1:], u.shape
     x = col[:, None, None] * cell + ((u + 0.5) * cell).clamp(0.5, cell - 0.5)  # no look into the next cell
@@ -194,7 +194,7 @@ def ink_distance(p: Params, u: Tensor, v: Tensor) -> Tensor:
     half, half_l, half_r = (widths[p["font"], p[k]][:, None, None] / 2 for k in SLOTS)
     us = torch.cat([u, u + half + gap_l + half_l, u - half - gap_r - half_r]) / SPAN
     cells = p["font"].repeat(3), torch.cat([p[k] for k in SLOTS])
-    return look_up(atlas[None], cells, us, (v / SPAN).repeat(3, 1, 1), CELL).reshape(3, *u.shape).amax(0) * height
+    return sampled(atlas[None], cells, us, (v / SPAN).repeat(3, 1, 1), CELL).reshape(3, *u.shape).amax(0) * height
 
 # %% ../nbs/01_synthetic.ipynb #8d07e8cc
 def number_look(g: torch.Generator, size: int) -> Params:
@@ -468,7 +468,7 @@ def cut_signs(p: Params, atlas: Tensor, size: int) -> tuple[Tensor, Tensor]:
     height, stretch, shear = columns(p, "height", "stretch", "shear")
     part = SIGN / SIGN_CELL
     u, v = (u + shear * v) / (height * stretch) * part, v / height * part
-    sign = look_up(atlas, (torch.zeros_like(p["label"]), p["label"]), u, v, SIGN_CELL).transpose(0, 1)
+    sign = sampled(atlas, (torch.zeros_like(p["label"]), p["label"]), u, v, SIGN_CELL).transpose(0, 1)
     sign = F.avg_pool2d(sign, 2)
     return sign[:, :3] / sign[:, 3:].clamp(min=1e-3), sign[:, 3:]
 

@@ -38,14 +38,14 @@ from .models import device_of, evaluating, pick_device, random_state, seeded, se
 P = ParamSpec("P")
 
 # %% auto #0
-__all__ = ['P', 'RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'PRECISIONS', 'WARNING', 'SHOWN',
+__all__ = ['P', 'RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'PRECISIONS', 'WARNING', 'IN_THE_BAR',
            'seed_for', 'epoch_order', 'class_balanced', 'Sampler', 'on_device', 'load', 'too_large', 'StreamedBatches',
            'StreamedSampler', 'representative', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'ramp_up',
            'set_lr', 'by_factor', 'make_optimiser', 'weighted_sum', 'descend', 'WatchedOperations', 'WatchedMethods',
            'forbid_waiting', 'Eager', 'Checked', 'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back',
            'Captured', 'WrongCheckpoint', 'check_identity', 'Options', 'pick_precision', 'pick_stepper', 'in_full',
            'uninterrupted', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
-           'save', 'restore', 'test_accuracy', 'deterministic', 'prepare', 'check_built', 'fit']
+           'save', 'draw_on', 'restore', 'test_accuracy', 'deterministic', 'prepare', 'check_built', 'fit']
 
 # %% ../nbs/04_training.ipynb #bde1e34a
 def seed_for(*parts: int) -> int:
@@ -415,8 +415,7 @@ def pick_stepper(options: Options, method: Method, device: torch.device) -> Eage
     "An eager step, a checked one, or a captured one, as asked for; ValueError for a captured one without a GPU."
     if options.capture == "yes" and device.type != "cuda":
         raise ValueError("capture='yes' needs a CUDA device: leave capture='no'")
-    tried = method.capturable and not any(isinstance(m, networks.Backbone) for m in method.modules())  # others not on a GPU yet
-    captured = options.capture == "yes" or options.capture == "auto" and device.type == "cuda" and tried
+    captured = options.capture == "yes" or options.capture == "auto" and device.type == "cuda" and method.capturable
     stepper = Captured if captured else Checked if options.capture == "check" and method.capturable else Eager
     return stepper(method, pick_precision(options.precision, device), device)
 
@@ -545,7 +544,7 @@ def note(loop: Loop) -> dict[str, float]:
     return row
 
 # %% ../nbs/04_training.ipynb #cfd15aa3
-SHOWN = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
+IN_THE_BAR = ("label loss", "domain loss", "accuracy")  # what the progress bar has room for
 
 
 def advance(loop: Loop, bar: tqdm) -> None:
@@ -567,7 +566,7 @@ def advance(loop: Loop, bar: tqdm) -> None:
 
 def summary(row: Mapping[str, float]) -> str:
     "One line for a progress bar: a few numbers, and the warnings that hold."
-    return ", ".join([*(f"{k} {row[k]:.3f}" for k in SHOWN if k in row), *warned(row)])
+    return ", ".join([*(f"{k} {row[k]:.3f}" for k in IN_THE_BAR if k in row), *warned(row)])
 
 
 def warned(row: Mapping[str, float]) -> list[str]:
@@ -583,8 +582,16 @@ def save(loop: Loop) -> None:
         "identity": loop.identity, "done": loop.done, "history": loop.history.rows, "seconds": loop.history.seconds,
         "sums": loop.sums, "judged": loop.judged, "method": loop.method.state_dict(), "random": random_state(),
         "optimisers": [o.state_dict() for o in loop.method.optimisers],
+        "gpu": torch.cuda.current_device() if loop.device.type == "cuda" else 0,
     }  # fmt: skip
     write_atomically(loop.options.checkpoint, lambda path: torch.save(state, path))
+
+
+def draw_on(drawn: Mapping[str, Any], gpu: int, device: torch.device) -> None:
+    "Put back the random state of a checkpoint. The GPU that drew, the `gpu`th then, may be another one now."
+    set_random_state({**drawn, "cpu": drawn["cpu"].cpu(), "cuda": []})
+    if drawn["cuda"] and device.type == "cuda":
+        torch.cuda.set_rng_state(drawn["cuda"][gpu].cpu(), torch.cuda.current_device())
 
 
 def restore(loop: Loop) -> None:
@@ -609,8 +616,7 @@ def restore(loop: Loop) -> None:
             optimiser.load_state_dict(saved)
     except (RuntimeError, ValueError) as error:
         raise WrongCheckpoint(f"{path} does not fit the method as it is now: delete it, or give another path") from error
-    drawn = state["random"]
-    set_random_state({**drawn, "cpu": drawn["cpu"].cpu(), "cuda": [s.cpu() for s in drawn["cuda"]]})
+    draw_on(state["random"], state.get("gpu", 0), loop.device)
     loop.done, loop.sums = state["done"], state["sums"]
     loop.history = History(state["history"], state["seconds"])
 
@@ -623,7 +629,7 @@ def test_accuracy(task: Task) -> Evaluator:
 
     def evaluate(method: Method, step: int) -> dict[str, float]:
         model = Model(method, task)
-        correct = lambda d, domain: (model.predict(d.images, domain) == d.labels).double().mean().item()
+        correct = lambda d, domain: (model.predict(d.images, domain) == d.labels.cpu()).double().mean().item()
         return {name: correct(d, domain) for name, (d, domain) in tests.items() if comparable(d)}
 
     return evaluate

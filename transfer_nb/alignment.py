@@ -27,7 +27,7 @@ from .scores import linear_svm, svm_accuracy
 from .training import Options, descend, in_full, make_optimiser, weighted_sum
 
 # %% auto #0
-__all__ = ['DIRECTIONS', 'OFFICE_CALTECH', 'BASELINES', 'DRAWING', 'FEATURES', 'AS_ADDA', 'BUDGETS', 'principal_directions',
+__all__ = ['DIRECTIONS', 'BASELINES', 'DRAWING', 'FEATURES', 'AS_ADDA', 'BUDGETS', 'OFFICE_CALTECH', 'principal_directions',
            'standardise', 'alignment_curve', 'standardised_accuracy', 'subspace_scores', 'discriminator_loss',
            'fooling_loss', 'discriminator_state', 'check_same_classes', 'Config', 'adam', 'unit_pixels',
            'SharedNetwork', 'Baseline', 'fit', 'linear', 'gaussians', 'mean_squared_distance', 'mean_of_pairs', 'mmd2',
@@ -91,9 +91,6 @@ def subspace_scores(model: Model, task: Task) -> dict[str, float | tuple[float, 
     chosen = curve[scores.best_step([r["source"] for r in curve])]
     picks = curve[-1]["target"], chosen["target"], max(r["target"] for r in curve)
     return {"accuracy_sa": picks, "accuracy_standardised": standardised_accuracy(source, labels, target, test)}
-
-# %% ../nbs/12_alignment.ipynb #12c00001
-OFFICE_CALTECH = ("amazon", "caltech", "dslr", "webcam")
 
 # %% ../nbs/12_alignment.ipynb #72754717
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -585,3 +582,6 @@ def discrepancies(source: Tensor, target: Tensor) -> dict[str, float]:
         "mmd2": mmd2(source, target).item(),
         "a_distance": scores.proxy_a_distance(source, target),
     }
+
+# %% ../nbs/12_alignment.ipynb #12c00001
+OFFICE_CALTECH = ("amazon", "caltech", "dslr", "webcam")

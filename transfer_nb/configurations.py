@@ -21,8 +21,8 @@ from . import networks
 from .domains import look_up, nearest
 
 # %% auto #0
-__all__ = ['constant_of', 'check_value', 'plain_number', 'Configuration', 'SharedConstants', 'named_constants', 'configured',
-           'constants', 'config_values', 'typed', 'overridden']
+__all__ = ['constant_of', 'check_value', 'plain_number', 'Configuration', 'SharedConstants', 'constants', 'named_constants',
+           'configured', 'config_values', 'typed', 'overridden']
 
 # %% ../nbs/62_configurations.ipynb #c0f19a02
 def constant_of(
@@ -87,6 +87,12 @@ class SharedConstants(Configuration):
         if self.pretrained and network not in networks.OWN and papers:
             raise ValueError(networks.no_weights(network))
 
+# %% ../nbs/62_configurations.ipynb #62f00001
+def constants(config: Any) -> list[dict[str, Any]]:
+    "The constants of a configuration: name, value, and where the value is from."
+    fields = sorted(dataclasses.fields(config), key=lambda f: f.metadata.get("added", False))
+    return [{"constant": f.name, "value": getattr(config, f.name), "source": f.metadata.get("source", "")} for f in fields]
+
 # %% ../nbs/62_configurations.ipynb #04b00015
 def named_constants(config: Any) -> dict[str, Any]:
     "A configuration as nested plain values, without the `added` constants that are at their default: what a run is named by."
@@ -105,12 +111,6 @@ def configured(kind: type, values: Mapping[str, Any]) -> Any:
         )
     inner: Any = lambda k: next((t for t in (k, *get_args(k)) if dataclasses.is_dataclass(t)), None)
     return kind(**{k: configured(inner(hints[k]), v) if isinstance(v, Mapping) else v for k, v in values.items()})
-
-
-def constants(config: Any) -> list[dict[str, Any]]:
-    "The constants of a configuration: name, value, and where the value is from."
-    fields = sorted(dataclasses.fields(config), key=lambda f: f.metadata.get("added", False))
-    return [{"constant": f.name, "value": getattr(config, f.name), "source": f.metadata.get("source", "")} for f in fields]
 
 
 def config_values(config: Any) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def contrast(images: Tensor) -> Tensor:
 
 # %% ../nbs/34_consistency.ipynb #34b0001b
 class Consistency(Method):
-    "`supervised`: the labelled images alone. The others derive from it, and say who has to agree with whom."
+    "`supervised`: the labelled images alone. The others derive from it, and add a loss on unlabelled images."
 
     def __init__(self, seen: Task, config: Config):
         super().__init__()

@@ -101,9 +101,10 @@ def finish(run: Run, record: Mapping[str, Any], arrays: Arrays | None, records: 
 MESSAGES: list[Any] = []  # in a worker process, the queue to its parent
 
 
-def connect(messages: Any) -> None:
-    "The first thing that a worker process does: remember the queue to its parent."
+def connect(messages: Any, environment: Mapping[str, str]) -> None:
+    "The first thing that a worker process does: remember the queue to its parent, and take over its environment."
     MESSAGES.append(messages)
+    os.environ.update(environment)
     tqdm.set_lock(threading.RLock())  # the usual one is a semaphore, which a process that is killed leaves behind
 
 # %% ../nbs/64_engines.ipynb #64c00008
@@ -167,18 +168,23 @@ def keep_memory() -> None:
 
 # %% ../nbs/64_engines.ipynb #3a4f962c
 class LocalEngine:
-    "Worker processes of this machine."
+    "Worker processes of this machine. On Linux without a GPU they are forks of a server that has imported PyTorch once."
 
     def __init__(self, settings: Settings):
         keep_memory()
-        self.settings, self.context, self.breaks = settings, get_context("spawn"), 0
+        self.settings, self.breaks = settings, 0
+        fork = sys.platform == "linux" and pick_device(settings.device).type == "cpu"
+        self.context: Any = get_context("forkserver" if fork else "spawn")
+        if fork:
+            self.context.set_forkserver_preload(["transfer_nb.engines"])
         self.running = dict[futures.Future, tuple[Run, bool]]()
         self.start()
 
     def start(self) -> None:
         "Make the pool, and the queue of its messages: a process that is killed while it writes leaves the queue locked."
         workers, self.messages = self.settings.processes(), self.context.Queue()
-        self.pool = futures.ProcessPoolExecutor(workers, self.context, initializer=connect, initargs=(self.messages,))
+        given = self.messages, dict(os.environ)
+        self.pool = futures.ProcessPoolExecutor(workers, self.context, initializer=connect, initargs=given)
 
     def submit(self, run: Run, keep: bool = False) -> None:
         "Hand a run to the pool; `keep`: it is to leave its model."
@@ -406,8 +412,8 @@ def carry_out(schedule: Schedule, engine: Any, progress: Progress, records: Reco
             engine.submit(run, keeps_model(run, schedule))
         progress.follow(engine.messages)
         for run, outcome in engine.wait():
-            gone = keeps_model(run, schedule) and not records.has_model(run)
-            if outcome.busy and (gone or run.key not in records.all()):
+            gone = lambda run=run: keeps_model(run, schedule) and not records.has_model(run)
+            if outcome.busy and (run.key not in records.all() or gone()):
                 schedule.again(run)
                 time.sleep(1)
                 continue

@@ -62,7 +62,7 @@ def two_sets(X: Any, ids: np.ndarray, other: Any, classes: tuple[str, ...], test
     shape = common_shape({d.name: d for d in (labelled, unlabelled)})
     return Task("estimator", labelled, unlabelled, shape=shape, test_domain=test_domain)
 
-
+# %% ../nbs/71_estimator.ipynb #71f00001
 @dataclass(eq=False, repr=False)
 class TransferClassifier(ClassifierMixin, BaseEstimator):
     """A method of this package as a scikit-learn classifier. `set` are constants of its configuration (in a search: `set__lr`).
@@ -82,8 +82,9 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         other = self.unlabelled if X_unlabelled is None else X_unlabelled
         if other is None:
             raise ValueError("an unlabelled set is needed: fit(X, y, X_unlabelled=...), or TransferClassifier(unlabelled=...)")
-        if hasattr(X, "toarray"):
-            raise ValueError("X is sparse: give X.toarray()")
+        for name, given in (("X", X), ("X_unlabelled", other)):
+            if hasattr(given, "toarray"):
+                raise ValueError(f"{name} is sparse: give {name}.toarray()")
         check_classification_targets(y)
         self.classes_, ids = np.unique(np.asarray(y), return_inverse=True)
         if len(ids) != len(X):
@@ -119,7 +120,7 @@ class TransferClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities (N, classes), in the order of `classes_`. ValueError before `fit`, for features where `fit` had images or
         the reverse, for other features than `fit` had, by number and name, and for a clustering."""
         check_is_fitted(self)
-        if (np.ndim(X) == 2) != getattr(self, "table_", np.ndim(X) == 2):  # which a pickle of an earlier version has not
+        if (np.ndim(X) == 2) != self.table_:
             raise ValueError(f"X must be {'features (N,D)' if self.table_ else 'images (N,C,H,W)'}, as in `fit`")
         if np.ndim(X) == 2:
             validate_data(self, X, reset=False, skip_check_array=True)

@@ -118,7 +118,7 @@ class Remembering(Pretext):
     bank: Tensor
 
     def build(self, seen: Task) -> None:
-        "Also the layer to the metric's features, and the memory: what the untrained network says of all images."
+        "Also the layer to the metric's features, and the memory: the untrained network's features of all images."
         super().build(seen)
         self.head = nn.Linear(self.width, self.config.width)
         domain = seen.labelled if self.supervised else seen.unlabelled

@@ -41,9 +41,9 @@ P = ParamSpec("P")
 __all__ = ['P', 'RESIDENT', 'SCHEDULES', 'OPTIMISERS', 'WAITING', 'READING', 'MESSAGE', 'PRECISIONS', 'WARNING', 'IN_THE_BAR',
            'seed_for', 'epoch_order', 'class_balanced', 'Sampler', 'on_device', 'load', 'too_large', 'StreamedBatches',
            'StreamedSampler', 'representative', 'inverse_decay', 'cosine_decay', 'constant', 'linear_decay', 'ramp_up',
-           'set_lr', 'by_factor', 'make_optimiser', 'weighted_sum', 'descend', 'WatchedOperations', 'WatchedMethods',
-           'forbid_waiting', 'Eager', 'Checked', 'optimiser_tensors', 'state_tensors', 'state_copies', 'put_back',
-           'Captured', 'WrongCheckpoint', 'check_identity', 'Options', 'pick_precision', 'pick_stepper', 'in_full',
+           'set_lr', 'by_factor', 'make_optimiser', 'weighted_sum', 'descend', 'in_full', 'WatchedOperations',
+           'WatchedMethods', 'forbid_waiting', 'Eager', 'Checked', 'optimiser_tensors', 'state_tensors', 'state_copies',
+           'put_back', 'Captured', 'WrongCheckpoint', 'check_identity', 'Options', 'pick_precision', 'pick_stepper',
            'uninterrupted', 'place_in', 'Loop', 'interval_ends', 'mean_losses', 'note', 'advance', 'summary', 'warned',
            'save', 'draw_on', 'restore', 'test_accuracy', 'deterministic', 'prepare', 'check_built', 'fit']
 
@@ -235,6 +235,19 @@ def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
     loss.backward()
     optimiser.step()
 
+# %% ../nbs/04_training.ipynb #04e00002
+def in_full(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    "`function` computed in float32 (or in float64, if it is given that) whatever precision the step has."
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        wide: Any = lambda a: a.float() if isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) else a
+        device = next(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
+        with torch.autocast(device, enabled=False):
+            return function(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()})
+
+    return run
+
 # %% ../nbs/04_training.ipynb #1bd19371
 WAITING = {
     "_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "unique_dim", "unique_consecutive", "equal",
@@ -418,19 +431,6 @@ def pick_stepper(options: Options, method: Method, device: torch.device) -> Eage
     captured = options.capture == "yes" or options.capture == "auto" and device.type == "cuda" and method.capturable
     stepper = Captured if captured else Checked if options.capture == "check" and method.capturable else Eager
     return stepper(method, pick_precision(options.precision, device), device)
-
-# %% ../nbs/04_training.ipynb #04e00002
-def in_full(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
-    "`function` computed in float32 (or in float64, if it is given that) whatever precision the step has."
-
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        wide: Any = lambda a: a.float() if isinstance(a, Tensor) and a.dtype in (torch.bfloat16, torch.float16) else a
-        device = next(a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
-        with torch.autocast(device, enabled=False):
-            return function(*map(wide, args), **{k: wide(v) for k, v in kwargs.items()})
-
-    return run
 
 # %% ../nbs/04_training.ipynb #a6dd9832
 @contextlib.contextmanager
@@ -616,7 +616,7 @@ def restore(loop: Loop) -> None:
             optimiser.load_state_dict(saved)
     except (RuntimeError, ValueError) as error:
         raise WrongCheckpoint(f"{path} does not fit the method as it is now: delete it, or give another path") from error
-    draw_on(state["random"], state.get("gpu", 0), loop.device)
+    draw_on(state["random"], state.get("gpu", loop.device.index or 0), loop.device)  # earlier versions noted no number
     loop.done, loop.sums = state["done"], state["sums"]
     loop.history = History(state["history"], state["seconds"])
 

@@ -225,17 +225,19 @@ class TableCommand:
         "Print the table, or the names of all."
         if not self.name:
             return print(tables_text())
-        whole, records = find_table(self.name), Records(self.where.records())
-        table, known = whole.part(self.columns, self.rows), records.all()
+        table, records = find_table(self.name).part(self.columns, self.rows), Records(self.where.records())
+        known = records.all()
         if self.score and known:
             look_up(self.score, {name: None for record in known.values() for name in record["scores"]}, "score")
-        here = lambda p: any(r.key in known for r in all_runs(whole, p))
+        here = lambda p: any(r.key in known for r in all_runs(table, p))
         if self.rows or self.columns:  # also those that a preset does not ask for, and shows where they were run
             here = lambda p: bool((table_frame(table, records, p, self.score, self.pick)["n"] > 0).any())
         presets = [self.preset] if self.preset else [p for p in table.presets if here(p)]
         if not presets:
-            hint = f"transfer_nb run {self.name} --preset {next(iter(table.presets), '(it has none)')}"
-            said = f"No runs of {self.name} are recorded in {records.folder}. Make some: {hint}"
+            part = "".join(f" --{k} {' '.join(v)}" for k, v in (("rows", self.rows), ("columns", self.columns)) if v)
+            what = f"{self.name}{part}" + f" with the score {self.score}" * bool(self.score)
+            hint = f"transfer_nb run {self.name}{part} --preset {next(iter(table.presets), '(it has none)')}"
+            said = f"No runs of {what} are recorded in {records.folder}. Make some: {hint}"
             print(said, file=sys.stderr if self.format == "csv" else sys.stdout)
         if self.format == "csv" and presets:
             return print(tables_csv(table, records, presets, self.score, self.pick), end="")

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +37,8 @@ from .training import Options
 
 # %% auto #0
 __all__ = ['MESSAGES', 'REGISTRIES', 'ENGINES', 'Settings', 'Outcome', 'work', 'finish', 'connect', 'own_parts', 'leave_orphaned',
-           'work_and_report', 'keep_memory', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress', 'RunsFailed',
-           'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out']
+           'work_and_report', 'keep_memory', 'start_server', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress',
+           'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out']
 
 # %% ../nbs/64_engines.ipynb #665d2d5b
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ MESSAGES: list[Any] = []  # in a worker process, the queue to its parent
 def connect(messages: Any, environment: Mapping[str, str]) -> None:
     "The first thing that a worker process does: remember the queue to its parent, and take over its environment."
     MESSAGES.append(messages)
+    os.environ.clear()  # the server of the workers has that of its first command
     os.environ.update(environment)
     tqdm.set_lock(threading.RLock())  # the usual one is a semaphore, which a process that is killed leaves behind
 
@@ -167,8 +168,20 @@ def keep_memory() -> None:
         os.environ.setdefault(f"MALLOC_{name}_", str(value))
 
 # %% ../nbs/64_engines.ipynb #3a4f962c
+def start_server(context: Any) -> None:
+    "Start the server that workers are forks of. It finds what this process finds; else the current folder would come first."
+    context.set_forkserver_preload(["transfer_nb.engines"])
+    before = dict(os.environ)
+    os.environ.update(PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path), PYTHONSAFEPATH="1")
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 class LocalEngine:
-    "Worker processes of this machine. On Linux without a GPU they are forks of a server that has imported PyTorch once."
+    "Worker processes of this machine. On Linux, for runs on CPUs, they are forks of a server that has imported PyTorch once."
 
     def __init__(self, settings: Settings):
         keep_memory()
@@ -176,7 +189,7 @@ class LocalEngine:
         fork = sys.platform == "linux" and pick_device(settings.device).type == "cpu"
         self.context: Any = get_context("forkserver" if fork else "spawn")
         if fork:
-            self.context.set_forkserver_preload(["transfer_nb.engines"])
+            start_server(self.context)
         self.running = dict[futures.Future, tuple[Run, bool]]()
         self.start()
 

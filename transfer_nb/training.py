@@ -616,7 +616,8 @@ def restore(loop: Loop) -> None:
             optimiser.load_state_dict(saved)
     except (RuntimeError, ValueError) as error:
         raise WrongCheckpoint(f"{path} does not fit the method as it is now: delete it, or give another path") from error
-    draw_on(state["random"], state.get("gpu", loop.device.index or 0), loop.device)  # earlier versions noted no number
+    there = min(loop.device.index or 0, len(state["random"]["cuda"]) - 1)  # earlier versions noted no number
+    draw_on(state["random"], state.get("gpu", there), loop.device)
     loop.done, loop.sums = state["done"], state["sums"]
     loop.history = History(state["history"], state["seconds"])
 

@@ -36,9 +36,9 @@ from .runs import Arrays, Records, Run, find_variant, perform, varied
 from .training import Options
 
 # %% auto #0
-__all__ = ['MESSAGES', 'REGISTRIES', 'ENGINES', 'Settings', 'Outcome', 'work', 'finish', 'connect', 'own_parts', 'leave_orphaned',
-           'work_and_report', 'keep_memory', 'start_server', 'LocalEngine', 'RayEngine', 'plan', 'Schedule', 'Progress',
-           'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out']
+__all__ = ['MESSAGES', 'REGISTRIES', 'STARTING', 'ENGINES', 'Settings', 'Outcome', 'work', 'finish', 'connect', 'own_parts',
+           'leave_orphaned', 'work_and_report', 'keep_memory', 'start_server', 'LocalEngine', 'RayEngine', 'plan',
+           'Schedule', 'Progress', 'RunsFailed', 'check_run', 'check_tasks', 'execute', 'keeps_model', 'carry_out']
 
 # %% ../nbs/64_engines.ipynb #665d2d5b
 @dataclass(frozen=True)
@@ -168,16 +168,20 @@ def keep_memory() -> None:
         os.environ.setdefault(f"MALLOC_{name}_", str(value))
 
 # %% ../nbs/64_engines.ipynb #3a4f962c
+STARTING = threading.Lock()  # two threads must not take each other's environment for that of before
+
+
 def start_server(context: Any) -> None:
     "Start the server that workers are forks of. It finds what this process finds; else the current folder would come first."
     context.set_forkserver_preload(["transfer_nb.engines"])
-    before = dict(os.environ)
-    os.environ.update(PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path), PYTHONSAFEPATH="1")
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with STARTING:
+        before = dict(os.environ)
+        os.environ.update(PYTHONPATH=os.pathsep.join(p or os.getcwd() for p in sys.path), PYTHONSAFEPATH="1")
+        try:
+            forkserver.ensure_running()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 class LocalEngine:
@@ -196,7 +200,8 @@ class LocalEngine:
     def start(self) -> None:
         "Make the pool, and the queue of its messages: a process that is killed while it writes leaves the queue locked."
         workers, self.messages = self.settings.processes(), self.context.Queue()
-        given = self.messages, dict(os.environ)
+        with STARTING:
+            given = self.messages, dict(os.environ)
         self.pool = futures.ProcessPoolExecutor(workers, self.context, initializer=connect, initargs=given)
 
     def submit(self, run: Run, keep: bool = False) -> None:

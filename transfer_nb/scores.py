@@ -320,7 +320,7 @@ def needs(function: Validator) -> list[str]:
 
 
 def validator(function: Validator) -> Validator:
-    "Register `function` in VALIDATORS under its name. ValueError if it needs what is not SUBJECTS."
+    "Register `function` in VALIDATORS under its name. ValueError if it needs a name that is not in SUBJECTS."
     if unknown := set(needs(function)) - SUBJECTS.keys():
         raise ValueError(f"a validator cannot know {', '.join(sorted(unknown))}, only {', '.join(SUBJECTS)}")
     VALIDATORS[function.__name__] = function
